@@ -1,0 +1,92 @@
+"""Checks of arguments. Each error names the argument, what came and what is allowed."""
+
+import numbers
+
+import numpy as np
+
+
+def finite(name, value, *, ndim=None, shape=None):
+    """Return value as a float array, or raise ValueError unless it is finite and fits.
+
+    shape may hold None for a free axis, e.g. (None, 2).
+    """
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numeric, got {type(value).__name__}") from error
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimension(s), got shape {array.shape}")
+    if shape is not None and not _fits(array.shape, shape):
+        wanted = tuple("any" if size is None else size for size in shape)
+        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+    if not np.isfinite(array).all():
+        bad = int(np.sum(~np.isfinite(array)))
+        raise ValueError(f"{name} must be finite, got {bad} NaN or infinite value(s)")
+    return array
+
+
+def positive(name, value, **kwargs):
+    """Like finite, and every entry > 0."""
+    array = finite(name, value, **kwargs)
+    if (array <= 0).any():
+        raise ValueError(f"{name} must be positive, got a smallest value of {array.min():g}")
+    return array
+
+
+def probabilities(name, value, *, tol=1e-8, **kwargs):
+    """Like finite, and each row (last axis) is non-negative and sums to one."""
+    array = finite(name, value, **kwargs)
+    if array.ndim == 0 or array.shape[-1] == 0:
+        raise ValueError(f"{name} must hold at least one probability, got shape {array.shape}")
+    if (array < 0).any():
+        raise ValueError(f"{name} must be non-negative, got a smallest value of {array.min():g}")
+    sums = array.sum(axis=-1)
+    if (np.abs(sums - 1) > tol).any():
+        worst = sums.flat[np.argmax(np.abs(sums - 1))]
+        raise ValueError(f"{name} must sum to 1 within {tol:g}, got a sum of {worst:.10g}")
+    return array
+
+
+def covariance(name, value, dim=None):
+    """Return a symmetric positive definite (..., D, D) array, or raise ValueError."""
+    array = finite(name, value)
+    size = array.shape[-1] if dim is None and array.ndim >= 2 else dim
+    if array.ndim < 2 or array.shape[-2:] != (size, size):
+        wanted = "(..., D, D)" if size is None else f"(..., {size}, {size})"
+        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+    scale = np.abs(array).max()
+    if np.abs(array - np.swapaxes(array, -1, -2)).max() > 1e-8 * scale:
+        raise ValueError(f"{name} must be symmetric, got an asymmetric matrix")
+    smallest = np.linalg.eigvalsh(array).min()
+    if smallest <= 0:
+        raise ValueError(
+            f"{name} must be positive definite, got a smallest eigenvalue of {smallest:g}"
+        )
+    return array
+
+
+def integer(name, value, *, minimum=1):
+    """Return value as int, or raise ValueError unless it is a whole number >= minimum."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
+        raise ValueError(f"{name} must be an integer >= {minimum}, got {value!r}")
+    return int(value)
+
+
+def one_of(name, value, allowed):
+    """Return value, or raise ValueError unless it is one of the allowed ones."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return value
+
+
+def generator(name, rng):
+    """Return rng, or raise ValueError unless it is a numpy.random.Generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"{name} must be a numpy.random.Generator, got {type(rng).__name__}")
+    return rng
+
+
+def _fits(shape, wanted):
+    return len(shape) == len(wanted) and all(
+        w is None or s == w for s, w in zip(shape, wanted, strict=True)
+    )
