@@ -1,0 +1,282 @@
+"""Variational Bayes for Gaussian mixtures with Dirichlet and Normal-Wishart priors.
+
+The model: pi ~ Dir(alpha0), Lambda_k ~ Wishart(W0, nu0),
+mu_k | Lambda_k ~ N(m0, (beta0 Lambda_k)^-1) and, for each point,
+z_n | pi ~ Cat(pi), x_n | z_n = k ~ N(mu_k, Lambda_k^-1).
+The family: q(z) q(pi, mu, Lambda).
+Source: Bishop 2006, section 10.2, with every constant kept.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.special import digamma, gammaln, logsumexp, multigammaln, xlogy
+
+from . import validation
+from .results import FitResult, warn_not_converged
+
+LOG_2PI = np.log(2 * np.pi)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Dir(alpha0) on the weights, Normal-Wishart(m0, beta0, W0, nu0) on each component.
+
+    alpha0 : positive number, the concentration of each component
+    beta0  : positive number, how many points the prior mean is worth
+    m0     : (D,) prior mean
+    W0     : (D, D) scale matrix; the prior expects the precision nu0 * W0
+    nu0    : degrees of freedom, > D - 1
+    """
+
+    alpha0: float
+    beta0: float
+    m0: np.ndarray
+    W0: np.ndarray
+    nu0: float
+
+    def __post_init__(self):
+        validation.positive("alpha0", self.alpha0, ndim=0)
+        validation.positive("beta0", self.beta0, ndim=0)
+        dim = validation.finite("m0", self.m0, ndim=1).size
+        validation.covariance("W0", self.W0, dim)
+        if not validation.finite("nu0", self.nu0, ndim=0) > dim - 1:
+            raise ValueError(f"nu0 must exceed D - 1 = {dim - 1}, got {self.nu0:g}")
+
+
+@dataclass(frozen=True)
+class VBParams:
+    """The factor Dir(alpha) prod_k N(mu_k; m_k, (beta_k Lambda_k)^-1) Wishart(Lambda_k; W_k, nu_k).
+
+    alpha, beta, nu : (K,);  m : (K, D);  W : (K, D, D)
+    """
+
+    alpha: np.ndarray
+    beta: np.ndarray
+    m: np.ndarray
+    W: np.ndarray
+    nu: np.ndarray
+
+
+def default_prior(X, alpha0=1.0):
+    """A weak prior on the scale of the data: m0 its mean, and E[covariance] its covariance.
+
+    X : (N, D), N > D, not lying in a plane. The prior then depends on the data; give fit_vb
+    a Prior of your own when that matters.
+    """
+    X = validation.finite("X", X, shape=(None, None))
+    dim = X.shape[1]
+    spread = X.std(axis=0)
+    if len(X) < 2 or (spread == 0).any():
+        raise ValueError("X must vary in every column to make a default prior; pass prior")
+    correlation = np.corrcoef(X.T).reshape(dim, dim)
+    if np.linalg.eigvalsh(correlation).min() < 1e-10:
+        raise ValueError("X must not lie in a plane to make a default prior; pass prior")
+    W0 = np.linalg.inv(correlation) / np.outer(spread, spread)  # nu0 - D - 1 = 1
+    return Prior(alpha0, 1.0, X.mean(axis=0), (W0 + W0.T) / 2, dim + 2.0)
+
+
+def init_resp(X, num_components, rng):
+    """Hard responsibilities (N, K): each point to the nearest of K spread-out data points.
+
+    The centres are drawn as k-means++ draws them (Arthur and Vassilvitskii 2007),
+    with each column divided by its standard deviation.
+    """
+    X = validation.finite("X", X, shape=(None, None))
+    num_components = validation.integer("num_components", num_components)
+    rng = validation.generator("rng", rng)
+    spread = X.std(axis=0)
+    Y = (X - X.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    distances = np.empty((len(X), 0))
+    for _ in range(num_components):
+        nearest = distances.min(axis=1, initial=np.inf)
+        far = np.isfinite(nearest).all() and nearest.sum() > 0
+        centre = Y[rng.choice(len(X), p=nearest / nearest.sum() if far else None)]
+        distances = np.column_stack([distances, ((Y - centre) ** 2).sum(axis=1)])
+    return np.eye(num_components)[distances.argmin(axis=1)]
+
+
+def expected_log_joint(X, params):
+    """log rho (N, K): E_q[log pi_k] + E_q[log N(x_n; mu_k, Lambda_k^-1)], in nats."""
+    dim = X.shape[1]
+    log_pi = digamma(params.alpha) - digamma(params.alpha.sum())
+    chol = np.linalg.cholesky(params.W)
+    log_rho = np.empty((len(X), len(log_pi)))
+    for k, root in enumerate(chol):
+        squares = (((X - params.m[k]) @ root) ** 2).sum(axis=1)
+        log_rho[:, k] = dim / params.beta[k] + params.nu[k] * squares
+    log_det = _expected_log_det(params.nu, params.W)
+    return log_pi + 0.5 * (log_det - dim * LOG_2PI - log_rho)
+
+
+def e_step(X, params):
+    """The best q(z) for given q(pi, mu, Lambda).
+
+    Returns log_resp (N, K) and sum_n log sum_k rho_nk, so that after this step
+    ELBO = that sum - kl_to_prior(params, prior).
+    """
+    log_rho = expected_log_joint(X, params)
+    log_norm = logsumexp(log_rho, axis=1, keepdims=True)
+    return log_rho - log_norm, float(log_norm.sum())
+
+
+def m_step(X, log_resp, prior):
+    """The best q(pi, mu, Lambda) for given q(z); an empty component returns to the prior."""
+    resp = np.exp(log_resp)
+    nk = resp.sum(axis=0)
+    beta = prior.beta0 + nk
+    # Centred on m0 and on m_k, so that data far from the origin lose no digits.
+    m = prior.m0 + (resp.T @ (X - prior.m0)) / beta[:, None]
+    inv_W0 = np.linalg.inv(prior.W0)
+    W = np.empty((len(nk), X.shape[1], X.shape[1]))
+    for k in range(len(nk)):
+        diff = X - m[k]
+        offset = prior.m0 - m[k]
+        scatter = (resp[:, k, None] * diff).T @ diff + prior.beta0 * np.outer(offset, offset)
+        root = solve_triangular(
+            np.linalg.cholesky(inv_W0 + scatter), np.eye(len(offset)), lower=True
+        )
+        W[k] = root.T @ root
+    return VBParams(prior.alpha0 + nk, beta, m, W, prior.nu0 + nk)
+
+
+def kl_to_prior(params, prior):
+    """KL(q(pi, mu, Lambda) || p(pi, mu, Lambda)) in nats, all constants kept."""
+    alpha, beta, m, W, nu = params.alpha, params.beta, params.m, params.W, params.nu
+    alpha0 = np.full(len(alpha), float(prior.alpha0))
+    kl_dirichlet = (
+        (alpha - alpha0) @ (digamma(alpha) - digamma(alpha.sum()))
+        + log_norm_dirichlet(alpha)
+        - log_norm_dirichlet(alpha0)
+    )
+    dim = m.shape[1]
+    offset = m - prior.m0
+    squares = np.einsum("kd,kde,ke->k", offset, W, offset)
+    ratio = prior.beta0 / beta
+    kl_means = 0.5 * (dim * (ratio - 1 - np.log(ratio)) + prior.beta0 * nu * squares)
+    trace = np.linalg.solve(prior.W0, W).trace(axis1=1, axis2=2)
+    kl_precisions = (
+        0.5 * (nu - prior.nu0) * _expected_log_det(nu, W)
+        + 0.5 * nu * (trace - dim)
+        + _log_norm_wishart(nu, W)
+        - _log_norm_wishart(prior.nu0, prior.W0)
+    )
+    return float(kl_dirichlet + (kl_means + kl_precisions).sum())
+
+
+def elbo(X, log_resp, params, prior):
+    """E_q[log p(X, z, pi, mu, Lambda) - log q] in nats, for any q(z) and q(pi, mu, Lambda)."""
+    resp = np.exp(log_resp)
+    expected = (resp * expected_log_joint(X, params)).sum() - xlogy(resp, resp).sum()
+    return float(expected) - kl_to_prior(params, prior)
+
+
+def fit_vb(X, num_components, *, prior=None, init=None, max_iter=500, tol=1e-6, rng=None):
+    """Coordinate ascent on the ELBO until an iteration gains less than tol nats a point.
+
+    X     : (N, D)
+    prior : Prior; None takes default_prior(X)
+    init  : VBParams, or responsibilities (N, K); None takes init_resp(X, num_components, rng)
+    rng   : numpy Generator for that start; None takes a fixed one, so the fit is repeatable
+    Returns FitResult: params a VBParams, elbos[i] the ELBO after the i-th M step and the E step
+    that follows it, in nats with all constants. It never falls, but for rounding.
+    Raises ValueError on bad input; warns once when max_iter comes first.
+    Source: Bishop 2006, (10.46)-(10.77).
+    """
+    X = validation.finite("X", X, shape=(None, None))
+    num_components = validation.integer("num_components", num_components)
+    max_iter = validation.integer("max_iter", max_iter)
+    tol = float(validation.positive("tol", tol, ndim=0))
+    prior = default_prior(X) if prior is None else prior
+    if not isinstance(prior, Prior):
+        raise ValueError(f"prior must be a Prior, got {type(prior).__name__}")
+    if np.shape(prior.m0) != X.shape[1:]:
+        raise ValueError(f"prior must have dimension {X.shape[1]}, got {np.size(prior.m0)}")
+    params = _start(X, num_components, prior, init, rng)
+    log_resp, fit_term = e_step(X, params)
+    elbos, converged = [fit_term - kl_to_prior(params, prior)], False
+    while len(elbos) <= max_iter and not converged:
+        params = m_step(X, log_resp, prior)
+        log_resp, fit_term = e_step(X, params)
+        elbos.append(fit_term - kl_to_prior(params, prior))
+        converged = abs(elbos[-1] - elbos[-2]) < tol * len(X)
+    if not converged:
+        warn_not_converged("fit_vb", max_iter, elbos[-1] - elbos[-2], tol * len(X))
+    return FitResult(params, np.array(elbos), converged, len(elbos) - 1)
+
+
+def expected_mixture(params):
+    """Weights E[pi] (K,), means (K, D) and covariances E[Lambda]^-1 (K, D, D), for plots."""
+    covs = np.linalg.inv(params.W) / params.nu[:, None, None]
+    return params.alpha / params.alpha.sum(), params.m, covs
+
+
+def log_predictive(X_new, params):
+    """log q(x): the mixture of Student-t densities E_q[sum_k pi_k N(x; mu_k, Lambda_k^-1)], (S,).
+
+    X_new : (S, D). Source: Bishop 2006, (10.81).
+    """
+    X_new = validation.finite("X_new", X_new, shape=(None, params.m.shape[1]))
+    dim = X_new.shape[1]
+    log_weights = np.log(params.alpha) - np.log(params.alpha.sum())
+    log_terms = np.empty((len(X_new), len(log_weights)))
+    for k, (m, W) in enumerate(zip(params.m, params.W, strict=True)):
+        shrink = params.beta[k] / (1 + params.beta[k])
+        dof = params.nu[k] + 1 - dim
+        root = np.linalg.cholesky(W)
+        squares = shrink * (((X_new - m) @ root) ** 2).sum(axis=1)
+        log_terms[:, k] = (
+            gammaln((dof + dim) / 2)
+            - gammaln(dof / 2)
+            + 0.5 * dim * np.log(shrink / np.pi)
+            + np.log(np.diag(root)).sum()
+            - 0.5 * (dof + dim) * np.log1p(squares)
+        )
+    return logsumexp(log_weights + log_terms, axis=1)
+
+
+def log_marginal(X, prior):
+    """log p(X) in nats if one component made all of X (N, D): its mean and precision summed out."""
+    dim = prior.m0.size
+    post = m_step(X, np.zeros((len(X), 1)), prior)
+    return float(
+        _log_norm_wishart(prior.nu0, prior.W0)
+        - _log_norm_wishart(post.nu, post.W)[0]
+        + 0.5 * dim * (np.log(prior.beta0) - np.log(post.beta[0]) - len(X) * LOG_2PI)
+    )
+
+
+def _start(X, num_components, prior, init, rng):
+    if isinstance(init, VBParams):
+        validation.positive("init.alpha", init.alpha, shape=(num_components,))
+        validation.positive("init.beta", init.beta, shape=(num_components,))
+        validation.finite("init.m", init.m, shape=(num_components, X.shape[1]))
+        validation.covariance("init.W", init.W, X.shape[1])
+        validation.positive("init.nu", init.nu - X.shape[1] + 1, shape=(num_components,))
+        return init
+    if init is None:
+        rng = np.random.default_rng(0) if rng is None else rng
+        init = init_resp(X, num_components, rng)
+    resp = validation.probabilities("init", init, shape=(len(X), num_components))
+    with np.errstate(divide="ignore"):  # a hard assignment has log responsibility -inf
+        return m_step(X, np.log(resp), prior)
+
+
+def log_norm_dirichlet(alpha):
+    """log of the constant in front of prod_k pi_k^(alpha_k - 1)."""
+    return gammaln(alpha.sum()) - gammaln(alpha).sum()
+
+
+def _log_norm_wishart(nu, W):
+    """log of the constant in front of |Lambda|^((nu - D - 1) / 2) exp(-tr(W^-1 Lambda) / 2)."""
+    dim = W.shape[-1]
+    log_gamma = multigammaln(np.asarray(nu) / 2, dim)
+    return -0.5 * nu * (dim * np.log(2) + np.linalg.slogdet(W)[1]) - log_gamma
+
+
+def _expected_log_det(nu, W):
+    """E[log |Lambda|] for Wishart(W, nu); nu (K,), W (K, D, D)."""
+    dim = W.shape[-1]
+    halves = (nu[:, None] - np.arange(dim)) / 2
+    return digamma(halves).sum(axis=1) + dim * np.log(2) + np.linalg.slogdet(W)[1]
