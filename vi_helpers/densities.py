@@ -1,0 +1,131 @@
+"""Log densities, and the targets that the figures of the course approximate.
+
+All values are in nats. A target on the line maps (S,) -> (S,); a target in D dimensions maps
+(S, D) -> (S,). Functions named *_logpdf and *_mixture are normalised; bishop_10_1 is not.
+"""
+
+import numpy as np
+from scipy.special import logsumexp
+
+from vi_helpers import validation
+
+LOG_2PI = float(np.log(2 * np.pi))
+
+
+def normal_logpdf(x, mean=0.0, std=1.0):
+    """Log density of N(mean, std**2) at x; the three arguments broadcast.
+
+    Raises ValueError for a non-finite mean or a std that is not positive.
+    """
+    mean = validation.finite("mean", mean)
+    std = validation.positive("std", std)
+    standardised = (np.asarray(x, dtype=float) - mean) / std
+    return -0.5 * standardised**2 - np.log(std) - 0.5 * LOG_2PI
+
+
+def mvn_logpdf(x, mean, cov):
+    """Log density of N(mean, cov) at the points x.
+
+    x : (..., D);  mean : (D,);  cov : (D, D), symmetric positive definite.  Returns (...,).
+    Raises ValueError for shapes that disagree or a covariance that is not positive definite.
+    """
+    mean = validation.finite("mean", mean, ndim=1)
+    cov = validation.covariance("cov", cov, dim=len(mean))
+    validation.finite("cov", cov, ndim=2)
+    x = _points(x, len(mean))
+    chol = np.linalg.cholesky(cov)
+    white = np.linalg.solve(chol, (x - mean).reshape(-1, len(mean)).T)  # (D, number of points)
+    log_norm = np.log(np.diag(chol)).sum() + 0.5 * len(mean) * LOG_2PI
+    return (-0.5 * (white**2).sum(axis=0) - log_norm).reshape(x.shape[:-1])
+
+
+def normal_mixture(weights, means, stds):
+    """The log density of a mixture of K normals on the line, as a callable (S,) -> (S,).
+
+    weights, means, stds : (K,); the weights sum to one.
+    Raises ValueError as normal_logpdf does, and for weights that are no distribution.
+    """
+    weights = validation.probabilities("weights", weights, ndim=1)
+    means = validation.finite("means", means, shape=weights.shape)
+    stds = validation.positive("stds", stds, shape=weights.shape)
+
+    def log_p(x):
+        components = normal_logpdf(np.asarray(x, dtype=float)[..., None], means, stds)
+        return logsumexp(components, axis=-1, b=weights)
+
+    return log_p
+
+
+def mvn_mixture(weights, means, covs):
+    """The log density of a mixture of K normals in D dimensions, as a callable (S, D) -> (S,).
+
+    weights : (K,);  means : (K, D);  covs : (K, D, D).  Raises ValueError as mvn_logpdf does.
+    """
+    weights = validation.probabilities("weights", weights, ndim=1)
+    means = validation.finite("means", means, shape=(len(weights), None))
+    covs = validation.covariance("covs", covs, dim=means.shape[1])
+    validation.finite("covs", covs, shape=(*means.shape, means.shape[1]))
+
+    def log_p(x):
+        components = [mvn_logpdf(x, mean, cov) for mean, cov in zip(means, covs, strict=True)]
+        return logsumexp(np.stack(components, axis=-1), axis=-1, b=weights)
+
+    return log_p
+
+
+def two_modes(separation=4.0, std=0.5):
+    """½ N(-separation/2, std²) + ½ N(+separation/2, std²), as a callable (S,) -> (S,)."""
+    half = float(validation.finite("separation", separation, ndim=0)) / 2
+    return normal_mixture([0.5, 0.5], [-half, half], [std, std])
+
+
+def log_sigmoid(x):
+    """log 1/(1 + exp(-x)), without overflow for any finite x."""
+    return -np.logaddexp(0.0, -np.asarray(x, dtype=float))
+
+
+def bishop_10_1(z):
+    """The unnormalised log density -z²/2 + log σ(20 z + 4), (S,) -> (S,).
+
+    Its log normaliser is 0.372383, its mean 0.672800, its variance 0.413872.
+    Source: Bishop 2006, figures 4.14 and 10.1.
+    """
+    z = np.asarray(z, dtype=float)
+    return -0.5 * z**2 + log_sigmoid(20 * z + 4)
+
+
+def banana(curvature=1.0, std=0.5):
+    """A bent normal: z1 ~ N(0, 1), z2 given z1 ~ N(curvature (z1² - 1), std²).
+
+    Returns a normalised callable (S, 2) -> (S,). Both means are 0; the covariance is diagonal,
+    with variances 1 and 2 curvature² + std².
+    """
+    curvature = float(validation.finite("curvature", curvature, ndim=0))
+    std = float(validation.positive("std", std, ndim=0))
+
+    def log_p(z):
+        z1, z2 = np.moveaxis(_points(z, 2), -1, 0)
+        return normal_logpdf(z1) + normal_logpdf(z2, curvature * (z1**2 - 1), std)
+
+    return log_p
+
+
+def evaluate(name, log_density, x):
+    """log_density(x) as (S,) floats: how the course calls a target it was handed.
+
+    Raises ValueError with that name for another shape, NaN or +inf; -inf is allowed.
+    """
+    with np.errstate(all="ignore"):  # far tails may overflow inside a target and still be right
+        values = np.asarray(log_density(x), dtype=float)
+    if values.shape != (len(x),):
+        raise ValueError(f"{name} must map {x.shape} to {(len(x),)}, got shape {values.shape}")
+    if np.isnan(values).any() or np.isposinf(values).any():
+        raise ValueError(f"{name} must return numbers below +inf, got NaN or +inf")
+    return values
+
+
+def _points(x, dim):
+    x = np.asarray(x, dtype=float)
+    if x.ndim == 0 or x.shape[-1] != dim:
+        raise ValueError(f"x must have shape (..., {dim}), got {x.shape}")
+    return x

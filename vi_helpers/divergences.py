@@ -1,0 +1,152 @@
+"""Distances between distributions: KL(q||p) = E_q[log q - log p] in nats, and Wasserstein.
+
+KL comes in closed form, by quadrature and by Monte Carlo. The Gaussians that are closest to a
+target in either direction of KL are fitted in gaussian_fits; their names are kept here too.
+"""
+
+import numpy as np
+from scipy.special import ndtr, rel_entr
+
+from vi_helpers import validation
+from vi_helpers.densities import evaluate, normal_logpdf
+from vi_helpers.gaussian_fits import GaussianFit, all_minima, fit_gaussian, fit_mvn
+
+__all__ = [
+    "GaussianFit",
+    "all_minima",
+    "fit_gaussian",
+    "fit_mvn",
+    "kl_bernoulli",
+    "kl_categorical",
+    "kl_mc",
+    "kl_mvn",
+    "kl_normal",
+    "kl_quad",
+    "wasserstein",
+]
+
+
+def kl_normal(mean_q, std_q, mean_p, std_p):
+    """KL(N(mean_q, std_q²) || N(mean_p, std_p²)); the four arguments broadcast.
+
+    Raises ValueError for NaN, a std that is not positive, or shapes that do not broadcast.
+    Source: Kingma and Welling 2014, appendix B, for mean_p = 0, std_p = 1.
+    """
+    mean_q, mean_p = validation.finite("mean_q", mean_q), validation.finite("mean_p", mean_p)
+    std_q, std_p = validation.positive("std_q", std_q), validation.positive("std_p", std_p)
+    _check_broadcast(mean_q=mean_q, std_q=std_q, mean_p=mean_p, std_p=std_p)
+    log_ratio = np.log(std_q) - np.log(std_p)
+    kl = 0.5 * (np.expm1(2 * log_ratio) + ((mean_q - mean_p) / std_p) ** 2) - log_ratio
+    return np.maximum(kl, 0.0)  # rounding can leave -1e-17 when the two are equal
+
+
+def kl_mvn(mean_q, cov_q, mean_p, cov_p):
+    """KL(N(mean_q, cov_q) || N(mean_p, cov_p)); leading axes broadcast.
+
+    means : (..., D);  covs : (..., D, D), symmetric positive definite.  Returns (...,).
+    Raises ValueError for NaN, shapes that disagree, or a covariance not positive definite.
+    """
+    mean_q, mean_p = validation.finite("mean_q", mean_q), validation.finite("mean_p", mean_p)
+    if mean_q.ndim == 0:
+        raise ValueError("mean_q must have shape (..., D), got a scalar: use kl_normal")
+    dim = mean_q.shape[-1]
+    if mean_p.ndim == 0 or mean_p.shape[-1] != dim:
+        raise ValueError(f"mean_p must have shape (..., {dim}) like mean_q, got {mean_p.shape}")
+    cov_q = validation.covariance("cov_q", cov_q, dim=dim)
+    cov_p = validation.covariance("cov_p", cov_p, dim=dim)
+    _check_broadcast(
+        mean_q=mean_q[..., 0], cov_q=cov_q[..., 0, 0], mean_p=mean_p[..., 0], cov_p=cov_p[..., 0, 0]
+    )
+    chol_q, chol_p = np.linalg.cholesky(cov_q), np.linalg.cholesky(cov_p)
+    ratio = np.linalg.solve(chol_p, chol_q)
+    shift = np.linalg.solve(chol_p, (mean_q - mean_p)[..., None])[..., 0]
+    log_ratio = np.log(np.diagonal(ratio, axis1=-2, axis2=-1)).sum(axis=-1)
+    trace = (ratio**2).sum(axis=(-2, -1))
+    return np.maximum(0.5 * (trace - dim + (shift**2).sum(axis=-1)) - log_ratio, 0.0)
+
+
+def kl_categorical(q, p):
+    """KL(q || p) for probabilities on the last axis, (..., K); leading axes broadcast.
+
+    0 log 0 counts as 0; the result is inf where q > 0 and p = 0.
+    Raises ValueError for NaN, negative entries, sums other than 1, or shapes that disagree.
+    """
+    q, p = validation.probabilities("q", q), validation.probabilities("p", p)
+    if q.shape[-1] != p.shape[-1]:
+        raise ValueError(f"p must have {q.shape[-1]} entries per row like q, got {p.shape[-1]}")
+    _check_broadcast(q=q, p=p)
+    return np.maximum(rel_entr(q, p).sum(axis=-1), 0.0)
+
+
+def kl_bernoulli(q, p):
+    """KL between Bernoullis with success probabilities q and p in [0, 1]; broadcasts."""
+    q, p = validation.finite("q", q), validation.finite("p", p)
+    for name, value in (("q", q), ("p", p)):
+        if ((value < 0) | (value > 1)).any():
+            raise ValueError(f"{name} must lie in [0, 1], got {value.min():g} to {value.max():g}")
+    _check_broadcast(q=q, p=p)
+    return np.maximum(rel_entr(q, p) + rel_entr(1 - q, 1 - p), 0.0)
+
+
+def kl_quad(log_q, log_p, low, high, num=20_001):
+    """KL(q || p) on the line by the trapezoid rule with num nodes on [low, high].
+
+    log_q, log_p : normalised log densities, (S,) -> (S,); may return -inf. The interval must
+    hold the mass of q. Returns inf where q > 0 and p = 0. Raises ValueError for NaN.
+    """
+    low = float(validation.finite("low", low, ndim=0))
+    high = float(validation.finite("high", high, ndim=0))
+    if low >= high:
+        raise ValueError(f"low must be below high, got {low:g} and {high:g}")
+    x = np.linspace(low, high, validation.integer("num", num, minimum=3))
+    at_q, at_p = evaluate("log_q", log_q, x), evaluate("log_p", log_p, x)
+    inside = at_q > -np.inf
+    integrand = np.zeros_like(x)
+    integrand[inside] = np.exp(at_q[inside]) * (at_q[inside] - at_p[inside])
+    if np.isposinf(integrand).any():
+        return np.inf
+    return float(np.trapezoid(np.nan_to_num(integrand), x))  # exp underflows to 0 where p = 0
+
+
+def kl_mc(log_q, log_p, samples):
+    """Monte Carlo KL(q || p) from samples of q, as (estimate, standard_error).
+
+    log_q, log_p : callables on the samples, (S,) -> (S,) or (S, D) -> (S,); samples: S >= 2.
+    (inf, inf) when a sample falls where p = 0. The estimate can be negative by chance.
+    Raises ValueError for NaN, or for a sample where q = 0: it cannot have come from q.
+    """
+    samples = validation.finite("samples", samples)
+    if samples.ndim not in (1, 2) or len(samples) < 2:
+        raise ValueError(f"samples must be (S,) or (S, D) with S >= 2, got shape {samples.shape}")
+    at_q, at_p = evaluate("log_q", log_q, samples), evaluate("log_p", log_p, samples)
+    if np.isneginf(at_q).any():
+        raise ValueError("samples must come from q, got at least one where log_q is -inf")
+    if np.isneginf(at_p).any():
+        return np.inf, np.inf
+    terms = at_q - at_p
+    return float(terms.mean()), float(terms.std(ddof=1) / np.sqrt(len(terms)))
+
+
+def wasserstein(quantile_q, quantile_p, order=1):
+    """W_order between two distributions on the line, from their quantile functions.
+
+    quantile_q, quantile_p : callables, (S,) in (0, 1) -> (S,); order : 1 or 2.
+    W_r = (∫ |Q_q(u) - Q_p(u)|^r du)^(1/r), in the units of x. W_1 is the earth mover's distance;
+    W_2² the least mean squared displacement. Source: Peyré and Cuturi 2019, remark 2.30.
+    """
+    validation.one_of("order", order, (1, 2))
+    z = np.linspace(-7.5, 7.5, 3001)  # beyond, 1 - u rounds to 0
+    u = ndtr(z)  # equal steps in z make the integrand a polynomial when both are normal
+    at_q = validation.finite("quantile_q", quantile_q(u), shape=u.shape)
+    at_p = validation.finite("quantile_p", quantile_p(u), shape=u.shape)
+    return float(
+        np.trapezoid(np.exp(normal_logpdf(z)) * np.abs(at_q - at_p) ** order, z) ** (1 / order)
+    )
+
+
+def _check_broadcast(**arrays):
+    try:
+        np.broadcast_shapes(*(array.shape for array in arrays.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise ValueError(f"shapes must broadcast together, got {shapes}") from None
