@@ -1,0 +1,91 @@
+"""The networks inside vae.py, and their checkpoints."""
+
+import itertools
+import math
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+def dense_pair(latent_dim, hidden, image_shape, features):
+    """Fully connected encoder and decoder; features numbers come out for each pixel."""
+    pixels = math.prod(image_shape)
+    encoder = _stack([pixels, *hidden, 2 * latent_dim])
+    decoder = _stack([latent_dim, *reversed(hidden), pixels * features])
+    return nn.Sequential(nn.Flatten(), *encoder), nn.Sequential(*decoder)
+
+
+def _stack(sizes):
+    layers = []
+    for inputs, outputs in itertools.pairwise(sizes):
+        layers += [nn.utils.skip_init(nn.Linear, inputs, outputs), nn.ReLU()]
+    return layers[:-1]
+
+
+def conv_pair(latent_dim, channels, image_shape, features):
+    """Convolutions that halve the image len(channels) times, and the mirror image of that."""
+    halvings = 2 ** len(channels)
+    if len(image_shape) != 2 or not channels or any(side % halvings for side in image_shape):
+        raise ValueError(
+            f"image_shape must be (H, W), each a multiple of {halvings}, for a convolutional "
+            f"pair with {len(channels)} channel counts, got {tuple(image_shape)}"
+        )
+    small = (channels[-1], *(side // halvings for side in image_shape))
+    encoder = [nn.Unflatten(1, (1, image_shape[0]))]  # (B, H, W) -> (B, 1, H, W)
+    for inputs, outputs in zip([1, *channels[:-1]], channels, strict=True):
+        encoder += [nn.utils.skip_init(nn.Conv2d, inputs, outputs, 4, 2, 1), nn.ReLU()]
+    encoder += [nn.Flatten(), *_stack([math.prod(small), 2 * latent_dim])]
+    decoder = [*_stack([latent_dim, math.prod(small)]), nn.Unflatten(1, small)]
+    back = [*reversed(channels), features]
+    for inputs, outputs in itertools.pairwise(back):
+        decoder += [nn.ReLU(), nn.utils.skip_init(nn.ConvTranspose2d, inputs, outputs, 4, 2, 1)]
+    return nn.Sequential(*encoder), nn.Sequential(*decoder)
+
+
+@torch.no_grad()
+def initialise(model, generator):
+    """Draw every weight uniformly within 1 / sqrt(inputs), torch's own choice, from generator."""
+    for module in model.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            bound = 1 / math.sqrt(module.weight[0].numel())
+            module.weight.uniform_(-bound, bound, generator=generator)
+            module.bias.uniform_(-bound, bound, generator=generator)
+
+
+def save_checkpoint(model, path):
+    """Write the weights and the architecture of a VAE; path appears only when complete."""
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save({"architecture": model.architecture, "state": model.state_dict()}, file)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load_checkpoint(model, path):
+    """Read weights that save_checkpoint wrote into model, and return it.
+
+    Only tensors and plain values are read (weights_only), so a checkpoint cannot run code.
+    Raises ValueError for a file of another kind, or the checkpoint of another architecture.
+    """
+    try:
+        checkpoint = torch.load(path, map_location=model.device, weights_only=True)
+        theirs, state = checkpoint["architecture"], checkpoint["state"]
+    except OSError:
+        raise  # a missing file says so itself
+    except Exception as error:
+        raise ValueError(f"path must be a checkpoint of a VAE, got {path}: {error}") from error
+    if theirs != model.architecture:
+        names = [name for name, value in model.architecture.items() if theirs.get(name) != value]
+        raise ValueError(
+            f"path must be a checkpoint of this architecture, got another {', '.join(names)}: "
+            + "; ".join(f"{n} {theirs.get(n)} instead of {model.architecture[n]}" for n in names)
+        )
+    model.load_state_dict(state)
+    return model
