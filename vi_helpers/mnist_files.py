@@ -55,6 +55,11 @@ def cache_folders():
     return [root / "data", user] if in_clone else [user]
 
 
+def at_hand(data_dir=None):
+    """Whether all four files lie in one of the folders, whole; downloads nothing."""
+    return all(_find(name, data_dir, []) is not None for name in MNIST_SHA256)
+
+
 def read_idx(name, data_dir, shape):
     """The array in one of MNIST's files, uint8; shape holds None where any size will do.
 
@@ -132,20 +137,44 @@ def _download(name, tried):
 def _fetch(url, name):
     """The body of url. It is held in memory: a killed download leaves nothing on disk."""
     import pooch
-    from tqdm import tqdm
 
-    body = io.BytesIO()
-    # pooch sets the total. The delay keeps a mirror that never answers from drawing a bar, and
-    # stdout keeps stderr out of stored notebooks.
-    with tqdm(total=1, desc=name, unit="B", unit_scale=True, delay=1e-3, file=sys.stdout) as bar:
-        downloader = pooch.HTTPDownloader(
-            progressbar=bar,
-            chunk_size=2**16,
-            timeout=TIMEOUT_S,
-            headers={"Accept-Encoding": "identity"},
-        )
+    body, bar = io.BytesIO(), _Bar(name)
+    downloader = pooch.HTTPDownloader(
+        progressbar=bar,
+        chunk_size=2**14,
+        timeout=TIMEOUT_S,
+        headers={"Accept-Encoding": "identity"},
+    )
+    try:
         downloader(url, body, None)
+    finally:
+        bar.close()
     return body.getvalue()
+
+
+class _Bar:
+    """The progress bar that pooch drives: on stdout, since stored notebooks hold no stderr, and
+    only once bytes come, so that a dead mirror draws none."""
+
+    def __init__(self, name):
+        self.name, self.total, self.bar = name, 0, None
+
+    def update(self, step):
+        from tqdm import tqdm
+
+        if self.bar is None:
+            self.bar = tqdm(
+                total=self.total, desc=self.name, unit="B", unit_scale=True, file=sys.stdout
+            )
+        # pooch counts whole chunks, the last one too
+        self.bar.update(min(step, self.total - self.bar.n) if self.total else step)
+
+    def reset(self):
+        """pooch resets and then fills the bar; update stops at the total by itself."""
+
+    def close(self):
+        if self.bar is not None:
+            self.bar.close()
 
 
 def _keep(name, blob):
