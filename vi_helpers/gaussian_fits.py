@@ -105,6 +105,8 @@ def exclusive_derivatives(log_p, mean, std):
     Returns (value, (2,), (2, 2)); the value is KL(q || p) when log_p is normalised.
     """
     values = evaluate("log_p", log_p, mean + std * _Z)
+    if np.isneginf(values).any():
+        return np.inf, np.full(2, np.nan), np.full((2, 2), np.nan)
     moment = [_W @ (values * _Z**k) for k in range(5)]
     value = -0.5 * np.log(2 * np.pi * np.e) - np.log(std) - moment[0]
     gradient = -np.array([moment[1] / std, moment[2] - moment[0] + 1.0])
@@ -193,24 +195,19 @@ def _descend(log_p, log_z, init_mean, init_std, max_iter, tol):
             "got -inf, so KL(q||p) is infinite there (or log_p underflows: work in log space)"
         )
     path = [(*unpack(start), objective(start)[0])]
-    for _ in range(3):
-        fit = minimize(
-            lambda v: objective(v)[0],
-            start,
-            method="trust-exact",
-            jac=lambda v: objective(v)[1],
-            hess=lambda v: objective(v)[2],
-            callback=lambda v: path.append((*unpack(v), objective(v)[0])),
-            options={"gtol": max(tol, 1e-6), "maxiter": max_iter, "initial_trust_radius": 0.25},
-        )
-        curvature, direction = np.linalg.eigh(objective(fit.x)[2])
-        if curvature[0] > -1e-8:
-            break
-        start = fit.x + 1e-3 * direction[:, 0]  # a saddle: leave it downhill
+    fit = minimize(
+        lambda v: objective(v)[0],
+        start,
+        method="trust-exact",
+        jac=lambda v: objective(v)[1],
+        hess=lambda v: objective(v)[2],
+        callback=lambda v: path.append((*unpack(v), objective(v)[0])),
+        options={"gtol": max(tol, 1e-6), "maxiter": max_iter, "initial_trust_radius": 0.25},
+    )
     # Values of KL no longer resolve the last digits; its gradient still does.
     end, (value, gradient, hessian) = fit.x, objective(fit.x)
     for _ in range(5):
-        if np.abs(gradient).max() <= tol or curvature[0] < 1e-8:
+        if np.abs(gradient).max() <= tol or np.linalg.eigvalsh(hessian)[0] < 1e-8:
             break
         end = end - np.linalg.solve(hessian, gradient)
         value, gradient, hessian = objective(end)

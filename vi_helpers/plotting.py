@@ -5,6 +5,7 @@ return the Axes, and never call show or change global style.
 """
 
 import matplotlib.pyplot as plt
+import numpy as np
 
 # Okabe and Ito's palette, safe for colour-blind readers (without its yellow, faint on white).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -20,4 +21,55 @@ def new_axes(ax=None, figsize=(5.5, 3.5)):
     """Return ax, or the Axes of a new figure."""
     if ax is None:
         _, ax = plt.subplots(figsize=figsize, layout="constrained")
+    return ax
+
+
+def plot_densities(log_densities, low, high, ax=None, num=801, fill_first=True):
+    """Curves of densities on the line; the first is the target, shaded.
+
+    log_densities : dict label -> callable (S,) -> (S,) in nats (normalised to compare heights)
+    """
+    ax = new_axes(ax)
+    x = np.linspace(low, high, num)
+    for index, (label, log_density) in enumerate(log_densities.items()):
+        density = np.exp(log_density(x))
+        if index == 0 and fill_first:
+            ax.fill_between(x, density, color="0.85")
+            ax.plot(x, density, color="0.35", label=label)
+        else:
+            ax.plot(x, density, label=label, **line_style(index - fill_first))
+    ax.set(xlabel="x", ylabel="density", xlim=(low, high))
+    ax.set_ylim(bottom=0)
+    ax.legend()
+    return ax
+
+
+def plot_contours(log_p, xlim, ylim, ax=None, levels=(0.5, 2.0, 4.5), num=161, **style):
+    """Contours of a density in the plane, at the given drops (nats) below its highest value.
+
+    log_p : callable (S, 2) -> (S,), need not be normalised. The default levels are those where
+    a Gaussian is 1, 2 and 3 standard deviations out.
+    style : passed on to Axes.contour, e.g. colors, linestyles.
+    """
+    ax = new_axes(ax, figsize=(4, 4))
+    x, y = np.linspace(*xlim, num), np.linspace(*ylim, num)
+    points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    values = np.reshape(log_p(points), (num, num))
+    heights = sorted(values.max() - np.asarray(levels))
+    ax.contour(x, y, values, levels=heights, **{"colors": "0.35", "linestyles": "-", **style})
+    ax.set(xlim=xlim, ylim=ylim)
+    return ax
+
+
+def plot_ellipse(mean, cov, ax=None, radii=(1, 2), label=None, **style):
+    """Where N(mean, cov) in the plane is radii standard deviations out; style goes to plot."""
+    ax = new_axes(ax, figsize=(4, 4))
+    angle = np.linspace(0, 2 * np.pi, 181)
+    circle = np.stack([np.cos(angle), np.sin(angle)])
+    chol = np.linalg.cholesky(np.asarray(cov, dtype=float))
+    style = {**line_style(0), **style}
+    for radius in radii:
+        x, y = np.asarray(mean, dtype=float)[:, None] + radius * chol @ circle
+        ax.plot(x, y, label=label, **style)
+        label = None  # one entry in the legend for all rings
     return ax

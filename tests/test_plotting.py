@@ -1,0 +1,74 @@
+"""plotting: draws on the Axes given and returns them; lines differ in colour and in dash."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from vi_helpers import densities, plotting
+
+
+@pytest.fixture
+def ax():
+    figure, ax = plt.subplots()
+    yield ax
+    plt.close(figure)
+
+
+def target(z):
+    return densities.mvn_logpdf(z, [1.0, 0.0], [[1.0, 0.5], [0.5, 2.0]])
+
+
+DRAWINGS = {
+    "plot_densities": lambda ax: plotting.plot_densities(
+        {"p": densities.two_modes(), "q": densities.normal_logpdf}, -4, 4, ax=ax
+    ),
+    "plot_contours": lambda ax: plotting.plot_contours(target, (-3, 5), (-5, 5), ax=ax),
+    "plot_ellipse": lambda ax: plotting.plot_ellipse([1, 0], np.eye(2), ax=ax),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_drawing_uses_the_axes_given_or_makes_its_own_and_changes_no_style(name, ax):
+    before, figures = dict(matplotlib.rcParams), plt.get_fignums()
+    assert DRAWINGS[name](ax) is ax
+    assert plt.get_fignums() == figures and ax.has_data()
+    own = DRAWINGS[name](None)
+    assert own is not ax and own.has_data()
+    plt.close(own.figure)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_lines_differ_in_colour_and_in_dash():
+    styles = [plotting.line_style(index) for index in range(len(plotting.COLORS))]
+    assert len({style["color"] for style in styles}) == len(styles)
+    assert len({str(style["linestyle"]) for style in styles}) == len(styles)
+
+
+def test_plot_densities_draws_the_densities_themselves(ax):
+    plotting.plot_densities(
+        {"p": densities.two_modes(), "q": densities.normal_logpdf}, -9, 9, ax=ax
+    )
+    for line in ax.get_lines():
+        assert np.trapezoid(line.get_ydata(), line.get_xdata()) == pytest.approx(1, abs=1e-6)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["p", "q"]
+
+
+def test_an_ellipse_lies_on_the_contour_of_its_gaussian(ax):
+    mean, cov = np.array([1.0, 0.0]), np.array([[1.0, 0.5], [0.5, 2.0]])
+    plotting.plot_ellipse(mean, cov, ax=ax, radii=(1, 3), label="q")
+    peak = target(mean[None])[0]
+    for line, radius in zip(ax.get_lines(), (1, 3), strict=True):
+        np.testing.assert_allclose(peak - target(line.get_xydata()), radius**2 / 2)
+    assert len(ax.get_legend_handles_labels()[1]) == 1
+
+
+def test_contours_sit_at_the_stated_drops_below_the_peak(ax):
+    plotting.plot_contours(target, (-3, 5), (-5, 5), ax=ax, levels=(0.5, 2.0), num=201)
+    (contours,) = ax.collections
+    peak = target(np.array([[1.0, 0.0]]))[0]
+    for path, drop in zip(contours.get_paths(), (2.0, 0.5), strict=True):
+        np.testing.assert_allclose(peak - target(path.vertices), drop, atol=0.02)
