@@ -10,8 +10,6 @@ from nbval.kernel import RunningKernel
 # Two workers with one thread each beat two workers that fight for the same cores.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Figures are rendered in the kernel and never shown in a window.
-os.environ.setdefault("MPLBACKEND", "agg")
 
 
 def _await_reply(self, msg_id, timeout=None):
