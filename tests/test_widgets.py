@@ -1,0 +1,79 @@
+"""Sliders draw once without being touched, again at each move, and never leave figures open."""
+
+import ipywidgets
+import matplotlib
+import pytest
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+
+from vi_helpers import widgets
+
+
+class Handle:
+    def __init__(self):
+        self.pictures = []
+
+    def update(self, figure):
+        self.pictures.append(figure)
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    handle = Handle()
+
+    def display(thing, *, raw=False, display_id=None):
+        if display_id:
+            handle.update(thing)
+            return handle
+        assert raw and "text/plain" in thing
+        return None
+
+    monkeypatch.setattr(widgets, "display", display)
+    return handle
+
+
+def draw_line(slope, power, ax):
+    ax.plot([0, 1], [0, slope**power])
+
+
+def test_the_picture_is_drawn_once_before_any_move(shown):
+    widgets.explore(draw_line, slope=(0.0, 2.0, 0.5, 1.0), power=(1, 3, 1, 2))
+    assert len(shown.pictures) == 1
+    assert shown.pictures[0].axes[0].lines[0].get_ydata()[1] == 1.0
+
+
+def test_every_move_draws_again_with_the_new_value(shown):
+    controls = widgets.explore(draw_line, slope=(0.0, 2.0, 0.5, 1.0), power=(1, 3, 1, 2))
+    controls["slope"].value = 2.0
+    controls["power"].value = 3
+    heights = [f.axes[0].lines[0].get_ydata()[1] for f in shown.pictures]
+    assert heights == [1.0, 4.0, 8.0]
+
+
+def test_no_figure_stays_open(shown):
+    before = plt.get_fignums()
+    controls = widgets.explore(draw_line, slope=(0.0, 2.0, 0.5, 1.0), power=(1, 3, 1, 2))
+    controls["slope"].value = 2.0
+    assert plt.get_fignums() == before
+
+
+def test_several_columns_give_an_array_of_axes(shown):
+    widgets.explore(lambda k, ax: ax[k].plot([0, 1]), ncols=2, k=(0, 1, 1, 1))
+    assert [len(ax.lines) for ax in shown.pictures[0].axes] == [0, 1]
+
+
+def test_whole_numbers_make_a_slider_of_whole_numbers_and_widgets_pass_through(shown):
+    menu = ipywidgets.Dropdown(options=["a", "b"])
+    controls = widgets.explore(
+        lambda k, x, name, ax: None, k=(0, 5, 1, 2), x=(0.0, 1.0, 0.1, 0.5), name=menu
+    )
+    assert isinstance(controls["k"], ipywidgets.IntSlider)
+    assert isinstance(controls["x"], ipywidgets.FloatSlider)
+    assert controls["name"] is menu
+
+
+def test_a_slider_that_is_not_described_by_four_numbers_is_refused(shown):
+    with pytest.raises(ValueError, match=r"slope must be .*\(low, high, step, start\), got \(0, 1"):
+        widgets.explore(draw_line, slope=(0, 1), power=(1, 3, 1, 2))
