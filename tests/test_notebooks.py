@@ -7,11 +7,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from store_notebooks import CELL_METADATA, WIDGET, strip
 
 ROOT = Path(__file__).parents[1]
 COURSE = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 HOMEWORK = sorted((ROOT / "notebooks" / "homework" / "source").glob("*/*.ipynb"))
-CELL_METADATA = {"tags", "jupyter", "nbgrader", "deletable", "editable"}
 TAGS = {"nbval-ignore-output", "nbval-check-output", "nbval-skip", "raises-exception", "solution"}
 
 
@@ -43,6 +43,8 @@ def problems_of_storage(notebook):
                 found.append(f"code cell {number} stores an error")
             if output.get("name") == "stderr":
                 found.append(f"code cell {number} stores stderr output")
+            if WIDGET in output.get("data", {}):
+                found.append(f"code cell {number} stores a widget that is dead without its kernel")
     for number, cell in enumerate(notebook.cells, 1):
         stray = set(cell.metadata) - CELL_METADATA
         unknown = set(cell.metadata.get("tags", [])) - TAGS
@@ -126,6 +128,14 @@ def test_setup_cells_run_from_any_working_folder(tmp_path):
 def clean():
     cell = nbformat.v4.new_code_cell("1 + 1", execution_count=1)
     return nbformat.v4.new_notebook(cells=[cell])
+
+
+def test_storing_strips_what_is_stray(clean):
+    clean.metadata["widgets"] = {"state": {}}
+    clean.cells[0].metadata.update(scrolled=True, tags=["solution"])
+    assert problems_of_storage(clean) != []
+    assert problems_of_storage(strip(clean)) == []
+    assert clean.cells[0].metadata.tags == ["solution"]
 
 
 def test_a_clean_notebook_has_no_storage_problem(clean):
