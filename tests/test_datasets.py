@@ -64,7 +64,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.flush()
         if behaviour == "stall":
             self.server.stalled.set()
-            self.server.let_go.wait(WAIT_S)
+            self.server.let_go.wait(10)  # then the body just ends short
 
     def log_message(self, *args):
         pass
@@ -95,7 +95,7 @@ def cache(monkeypatch, tmp_path):
     monkeypatch.setattr(mnist_files, "cache_folders", lambda: [folder])
     monkeypatch.setattr(mnist_files, "MNIST_SHA256", HASHES)
     monkeypatch.setattr(mnist_files, "MNIST_MIRRORS", ())
-    monkeypatch.setattr(mnist_files, "TIMEOUT_S", (2, 0.5))
+    monkeypatch.setattr(mnist_files, "TIMEOUT_S", (10, 0.5))
     monkeypatch.delenv("VI_DATA_DIR", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return folder
