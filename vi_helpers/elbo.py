@@ -8,7 +8,7 @@ instead of p(x) is as good: the same functions then bound log Z.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import entr, logsumexp
+from scipy.special import entr, log_softmax, logsumexp
 
 from vi_helpers import validation
 from vi_helpers.densities import LOG_2PI, evaluate, normal_logpdf
@@ -96,8 +96,11 @@ def elbo_forms(log_prior, log_likelihood, log_q, weights=1.0):
     weights = validation.positive("weights", weights)
     mass = _check_mass(weights * np.exp(log_q))
     log_joint = log_prior + log_likelihood
+    # Normalised on its own: with log_evidence inside the KL the first form would hold for any
+    # wrong value of it.
+    log_posterior = log_softmax(log_joint + np.log(weights)) - np.log(weights)
     log_evidence = logsumexp(log_joint, b=weights)
-    kl_posterior = _expect(mass, log_q) - _expect(mass, log_joint - log_evidence)
+    kl_posterior = _expect(mass, log_q) - _expect(mass, log_posterior)
     kl_prior = _expect(mass, log_q) - _expect(mass, log_prior)
     entropy = np.sum(weights * entr(np.exp(log_q)))
     inside = mass > 0
