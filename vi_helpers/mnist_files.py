@@ -226,8 +226,7 @@ def _how_to_help(name, tried):
 def parse_idx(blob, name, shape):
     """Read a gzipped IDX file of unsigned bytes; shape holds None where any size will do.
 
-    Layout, big-endian: two zero bytes, 0x08 for unsigned bytes, the number of axes; one 32-bit
-    size per axis; the data.
+    Layout, big-endian: magic number 0x0800 + number of axes; a 32-bit size per axis; the data.
     """
     try:
         raw = gzip.decompress(blob)
