@@ -165,6 +165,8 @@ def train_vae(
     generator = torch.Generator().manual_seed(0) if generator is None else generator
     model.to(device or default_device())
     images = as_images(model, images, "images")
+    if test_images is not None:
+        test_images = as_images(model, test_images, "test_images")
     steps = epochs * math.ceil(len(images) / batch_size)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_factor(step, steps))

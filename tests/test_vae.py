@@ -1,0 +1,322 @@
+"""vae: the laws an ELBO obeys, on models small enough to integrate exactly."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from scipy.special import logsumexp
+
+from vi_helpers import vae
+
+PIXELS = (2, 2)
+
+
+def gen(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def tiny(likelihood="bernoulli", **kwargs):
+    """One latent, four pixels; a decoder that matters, and a q wide enough to sample from."""
+    model = vae.VAE(1, (5,), likelihood, PIXELS, generator=gen(3), **kwargs).double()
+    with torch.no_grad():
+        for weight in model.decoder.parameters():
+            weight *= 1.5
+        for weight in model.encoder.parameters():
+            weight *= 0.5
+    return model
+
+
+def all_images():
+    return np.array(list(itertools.product([0.0, 1.0], repeat=4))).reshape(-1, *PIXELS)
+
+
+def log_evidence_by_quadrature(model, x):
+    """log of the integral of p(z) p(x | z) on a grid, with scipy's own likelihoods."""
+    z = np.linspace(-9, 9, 4001)
+    with torch.no_grad():
+        out = model.decode(torch.tensor(z)[:, None]).numpy()
+    if model.likelihood == "bernoulli":
+        log_lik = stats.bernoulli.logpmf(x[:, None], 1 / (1 + np.exp(-out)))
+    elif model.likelihood == "gaussian":
+        log_lik = stats.norm.logpdf(x[:, None], out, math.exp(model.log_noise_std.item()))
+    else:
+        log_probs = out - logsumexp(out, axis=-1, keepdims=True)
+        levels = x.astype(int)[:, None, ..., None]
+        log_lik = np.take_along_axis(log_probs[None], levels, axis=-1)[..., 0]
+    log_joint = log_lik.sum((-1, -2)) + stats.norm.logpdf(z)
+    return logsumexp(log_joint, axis=1) + math.log(z[1] - z[0])
+
+
+def example_images(likelihood):
+    rng = np.random.default_rng(0)
+    if likelihood == "categorical":
+        return rng.integers(0, 256, (3, *PIXELS)).astype(float)
+    return all_images()[[0, 6, 11]] if likelihood == "bernoulli" else rng.normal(size=(3, *PIXELS))
+
+
+def ppca():
+    """A linear model at the optimum of probabilistic PCA, its data and exact log p(x)."""
+    rng = np.random.default_rng(5)
+    data = rng.normal(size=(200, 5)) @ rng.normal(size=(5, 5)) + rng.normal(size=5)
+    centre = data.mean(0)
+    values, vectors = np.linalg.eigh(np.cov(data.T, bias=True))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    noise = values[2:].mean()
+    loading = vectors[:, :2] * np.sqrt(values[:2] - noise)  # (D, 2), Tipping and Bishop 1999
+    precision = loading.T @ loading + noise * np.eye(2)
+    back = np.linalg.solve(precision, loading.T)
+    model = vae.VAE(2, (), "gaussian", (5,)).double()
+    state = {
+        "encoder.1.weight": np.vstack([back, np.zeros((2, 5))]),
+        "encoder.1.bias": np.r_[-back @ centre, 0.5 * np.log(noise / np.diag(precision))],
+        "decoder.0.weight": loading,
+        "decoder.0.bias": centre,
+        "log_noise_std": 0.5 * np.log(noise),
+    }
+    model.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+    cov = loading @ loading.T + noise * np.eye(5)
+    return model, data, stats.multivariate_normal(centre, cov).logpdf(data)
+
+
+def test_kl_is_that_of_torch_distributions():
+    mean, log_std = torch.randn(7, 3, generator=gen(1)), torch.randn(7, 3, generator=gen(2))
+    q = torch.distributions.Normal(mean, log_std.exp())
+    expected = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0)).sum(-1)
+    torch.testing.assert_close(vae.kl_to_prior(mean, log_std), expected)
+
+
+def test_kl_of_a_known_pair_is_1_306853():
+    kl = vae.kl_to_prior(torch.tensor([1.0]), torch.tensor([math.log(2.0)]))
+    assert kl.item() == pytest.approx(1.306853, abs=1e-6)
+
+
+def test_probabilities_of_all_images_sum_to_one():
+    model, x = tiny(), all_images()
+    assert np.exp(log_evidence_by_quadrature(model, x)).sum() == pytest.approx(1, abs=1e-9)
+    estimate = vae.log_evidence_is(model, x, 20_000, gen())
+    assert estimate.exp().sum().item() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("likelihood", vae.LIKELIHOODS)
+def test_elbo_stays_below_log_evidence_and_importance_sampling_reaches_it(likelihood):
+    model, x = tiny(likelihood), example_images(likelihood)
+    exact = log_evidence_by_quadrature(model, x)
+    with torch.no_grad():
+        recon, kl = vae.elbo_terms(model, np.repeat(x, 2000, 0), gen())
+    elbos = (recon - kl).numpy().reshape(len(x), -1)
+    error = elbos.std(1) / math.sqrt(elbos.shape[1])
+    assert (elbos.mean(1) < exact + 4 * error).all()
+    log_w = vae.log_weights(model, x, 20_000, gen())
+    weights = (log_w - log_w.max(0).values).exp()
+    slack = 5 * weights.std(0) / weights.mean(0) / math.sqrt(len(weights)) + 1e-9
+    reached = vae.log_evidence_is(model, x, 20_000, gen()).numpy()
+    assert (np.abs(reached - exact) < slack.numpy()).all()
+    # Independent draws in the same cells: more samples, a tighter bound.
+    assert (elbos.mean(1) <= reached + 4 * error).all()
+
+
+@pytest.mark.parametrize("likelihood", vae.LIKELIHOODS)
+def test_mean_of_one_sample_elbos_is_the_integral_under_q(likelihood):
+    model, x = tiny(likelihood), example_images(likelihood)[:1]
+    with torch.no_grad():
+        recon, _ = vae.elbo_terms(model, np.repeat(x, 20_000, 0), gen())
+        mean, log_std = (part.item() for part in model.encode(torch.tensor(x)))
+        z = np.linspace(mean - 9 * math.exp(log_std), mean + 9 * math.exp(log_std), 3001)
+        log_pixels = model.log_pixels(torch.tensor(x), model.decode(torch.tensor(z)[:, None]))
+    q = stats.norm.pdf(z, mean, math.exp(log_std))
+    integral = (q * log_pixels.flatten(1).sum(1).numpy()).sum() * (z[1] - z[0])
+    assert recon.mean().item() == pytest.approx(integral, abs=5 * recon.std().item() / 141)
+
+
+def test_importance_weights_are_constant_where_the_encoder_is_exact(monkeypatch):
+    model, data, exact = ppca()
+    log_w = vae.log_weights(model, data, 3, gen()).numpy()
+    np.testing.assert_allclose(log_w, np.tile(exact, (3, 1)), rtol=1e-9)
+    monkeypatch.setattr(vae, "CHUNK_NUMBERS", 10)  # two (sample, image) pairs at a time
+    np.testing.assert_allclose(vae.log_evidence_is(model, data, 5, gen()), exact, rtol=1e-9)
+
+
+def test_training_the_linear_model_reaches_the_optimum_of_probabilistic_pca():
+    _, data, exact = ppca()
+    model = vae.VAE(2, (), "gaussian", (5,), generator=gen(1)).double()
+    vae.train_vae(
+        model, data, epochs=150, batch_size=20, lr=2e-2, generator=gen(), progress=False
+    )
+    recon, kl = vae.evaluate(model, np.repeat(data, 50, 0), gen(2))
+    elbo = (recon - kl).mean().item()
+    assert exact.mean() - 0.05 < elbo < exact.mean() + 0.01
+
+
+def test_a_fixed_noise_std_is_not_trained():
+    model = vae.VAE(1, (), "gaussian", (3,), noise_std=0.5)
+    data = np.random.default_rng(0).normal(size=(20, 3))
+    vae.train_vae(model, data, epochs=2, batch_size=10, lr=0.1, progress=False)
+    assert model.log_noise_std.item() == pytest.approx(math.log(0.5))
+
+
+def train_tiny(seed=0, **kwargs):
+    model = vae.VAE(2, (8,), image_shape=(4, 4), generator=gen(1))
+    images = (np.random.default_rng(0).random((50, 4, 4)) < 0.3).astype("float32")
+    options = {"epochs": 3, "batch_size": 16, "lr": 1e-2, "progress": False} | kwargs
+    return vae.train_vae(model, images, generator=gen(seed), **options)
+
+
+def test_one_seed_gives_one_result_and_the_global_generator_is_left_alone():
+    state = torch.random.get_rng_state()
+    first, again, other = train_tiny(), train_tiny(), train_tiny(seed=1)
+    assert torch.equal(state, torch.random.get_rng_state())
+    for one, two in zip(first.params.parameters(), again.params.parameters(), strict=True):
+        assert torch.equal(one, two)
+    assert np.array_equal(first.elbos, again.elbos)
+    assert not np.array_equal(first.elbos, other.elbos)
+
+
+def test_trace_has_one_entry_per_epoch_and_adds_up():
+    result = train_tiny(test_images=np.zeros((7, 4, 4)))
+    assert result.converged and result.n_iter == 3
+    assert {len(values) for values in result.trace.values()} == {3}
+    np.testing.assert_allclose(result.trace["elbo"], result.trace["recon"] - result.trace["kl"])
+    np.testing.assert_allclose(result.elbos, 50 * result.trace["elbo"])
+    assert result.trace["test_elbo"][-1] == pytest.approx(
+        result.trace["test_recon"][-1] - result.trace["test_kl"][-1]
+    )
+
+
+def test_a_large_beta_collapses_the_posterior_and_a_beta_of_zero_spends_more_nats():
+    heavy, free = train_tiny(beta=50.0, epochs=20), train_tiny(beta=0.0, epochs=20)
+    assert heavy.trace["kl"][-1] < 0.05 < free.trace["kl"][-1]
+
+
+def test_interrupting_keeps_a_usable_partly_trained_model(monkeypatch, capsys):
+    calls = []
+
+    def interrupted_report(*args):
+        calls.append(args)
+        if len(calls) == 6:  # in the second epoch of four batches
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(vae, "_report", interrupted_report)
+    result = train_tiny(epochs=100, test_images=np.zeros((3, 4, 4)))
+    assert not result.converged and result.n_iter == 2
+    assert "interrupted in epoch 2 of 100" in capsys.readouterr().out
+    assert np.isfinite(result.elbos).all() and len(result.trace["test_elbo"]) == 2
+    assert torch.isfinite(vae.log_evidence_is(result.params, np.zeros((2, 4, 4)), 3, gen())).all()
+
+
+def test_progress_bar_shows_reconstruction_and_kl_on_stdout(capsys):
+    train_tiny(progress=True)
+    shown = capsys.readouterr()
+    assert "recon -" in shown.out and "kl " in shown.out and shown.err == ""
+
+
+def test_checkpoint_brings_back_the_same_model(tmp_path):
+    model = train_tiny().params
+    vae.save_checkpoint(model, tmp_path / "model.pt")
+    blank = vae.VAE(2, (8,), image_shape=(4, 4))
+    loaded = vae.load_checkpoint(blank, tmp_path / "model.pt")
+    x = np.ones((2, 4, 4))
+    with torch.no_grad():
+        for one, two in zip(
+            vae.elbo_terms(model, x, gen()), vae.elbo_terms(loaded, x, gen()), strict=True
+        ):
+            assert torch.equal(one, two)
+    assert [file.name for file in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_a_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "model.pt"
+    vae.save_checkpoint(tiny(), path)
+    before = path.read_bytes()
+
+    def full_disk(_, file):
+        file.write(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        vae.save_checkpoint(tiny(), path)
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_foreign_checkpoints_are_refused(tmp_path):
+    path = tmp_path / "model.pt"
+    vae.save_checkpoint(vae.VAE(3, (8,)), path)
+    with pytest.raises(ValueError, match="latent_dim 3 instead of 2"):
+        vae.load_checkpoint(vae.VAE(2, (8,)), path)
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match="path must be a checkpoint"):
+        vae.load_checkpoint(vae.VAE(2, (8,)), path)
+    torch.save({"architecture": print, "state": {}}, path)  # code, which weights_only refuses
+    with pytest.raises(ValueError, match="path must be a checkpoint"):
+        vae.load_checkpoint(vae.VAE(2, (8,)), path)
+    with pytest.raises(FileNotFoundError):
+        vae.load_checkpoint(vae.VAE(2, (8,)), tmp_path / "nowhere.pt")
+
+
+@pytest.mark.parametrize("likelihood", vae.LIKELIHOODS)
+@pytest.mark.parametrize("side", [8, 28])
+def test_convolutional_pair_has_the_shapes_of_the_dense_one(likelihood, side):
+    x = np.ones((2, side, side))
+    for conv in (False, True):
+        model = vae.VAE(3, (4, 6), likelihood, (side, side), conv=conv)
+        recon, kl = vae.elbo_terms(model, x, gen())
+        assert recon.shape == kl.shape == (2,)
+        assert model.mean_image(torch.zeros(5, 2, 3)).shape == (5, 2, side, side)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"latent_dim": 0}, "latent_dim must be an integer >= 1, got 0"),
+        ({"hidden_dims": (8, 0)}, "hidden_dims must be an integer >= 1, got 0"),
+        ({"likelihood": "poisson"}, "likelihood must be one of 'bernoulli'.*'poisson'"),
+        ({"image_shape": (0, 4)}, "image_shape must be an integer >= 1"),
+        ({"image_shape": (6, 4), "conv": True, "hidden_dims": (2, 2)}, "a multiple of 4"),
+        ({"likelihood": "gaussian", "noise_std": -1.0}, "noise_std must be positive"),
+    ],
+)
+def test_impossible_architectures_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        vae.VAE(**({"latent_dim": 2, "hidden_dims": (8,)} | change))
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "x", "message"),
+    [
+        ("bernoulli", np.zeros((2, 3, 3)), r"x must have shape \(B, \*\(2, 2\)\), got \(2, 3, 3\)"),
+        ("bernoulli", np.zeros((2, 2)), "x must have shape"),
+        ("bernoulli", np.zeros((0, 2, 2)), "x must have shape"),
+        ("bernoulli", np.full((1, 2, 2), 255), r"in \[0, 1\], got values from 255 to 255"),
+        ("bernoulli", np.full((1, 2, 2), np.nan), "x must be finite"),
+        ("categorical", np.full((1, 2, 2), 256), r"in \[0, 255\]"),
+        ("categorical", np.full((1, 2, 2), 0.5), "whole grey levels"),
+        ("gaussian", np.full((1, 2, 2), np.inf), "x must be finite"),
+    ],
+)
+def test_impossible_images_are_refused(likelihood, x, message):
+    for use in (vae.elbo_terms, lambda model, x: vae.log_evidence_is(model, x, 2)):
+        with pytest.raises(ValueError, match=message):
+            use(tiny(likelihood), x)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs must be"),
+        ({"batch_size": 0}, "batch_size must be"),
+        ({"lr": -1.0}, "lr must be positive"),
+        ({"beta": -0.1}, "beta must be at least 0"),
+        ({"test_images": np.zeros((3, 5, 5))}, "test_images must have shape"),
+    ],
+)
+def test_impossible_training_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        train_tiny(**change)
+
+
+def test_divergence_is_reported():
+    with pytest.raises(FloatingPointError, match="smaller lr"):
+        train_tiny(lr=1e6, epochs=20)
