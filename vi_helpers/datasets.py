@@ -102,3 +102,24 @@ def make_gaussian_mixture(num_points, weights, means, covs, rng):
     noise = rng.standard_normal((num_points, means.shape[1]))
     X = means[labels] + np.einsum("nij,nj->ni", np.linalg.cholesky(covs)[labels], noise)
     return X, labels
+
+
+def make_bars(num_images, size, rng, *, prob=0.3, noise_std=0.3):
+    """Foldiak's bars: each row and each column of a square image is inked, or not, by a coin.
+
+    prob : chance of each of the 2 * size bars;  noise_std : Gaussian noise on each pixel
+    A pixel where two bars cross has ink 2, so that images are sums of bars.
+    Returns images (num_images, size, size) float, bars_on (num_images, 2 * size) zeros and ones,
+    and bars (2 * size, size, size), the rows first.
+    Source: Foldiak 1990, Biological Cybernetics 64.
+    """
+    num_images = validation.integer("num_images", num_images)
+    size = validation.integer("size", size)
+    validation.probabilities("prob", [prob, 1 - prob])
+    validation.positive("noise_std", noise_std, ndim=0)
+    validation.generator("rng", rng)
+    rows = np.repeat(np.eye(size)[:, :, None], size, axis=2)
+    bars = np.concatenate([rows, rows.transpose(0, 2, 1)])
+    bars_on = (rng.random((num_images, 2 * size)) < prob).astype(float)
+    images = np.tensordot(bars_on, bars, axes=1)
+    return images + noise_std * rng.standard_normal(images.shape), bars_on, bars

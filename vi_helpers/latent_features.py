@@ -1,0 +1,198 @@
+"""Binary latent factors, z_k ~ Bernoulli(pi_k) and x = W z + b + noise, learned by EM.
+
+An E step returns a Posterior, the few averages of q(z) that the bound and the M step need,
+so exact, mean-field and hard (point-mass) EM are one loop with three E steps.
+Sources: Ghahramani 1995; Neal and Hinton 1998; Griffiths and Ghahramani 2011 for the images.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from scipy.special import entr, expit, logsumexp
+
+from . import validation
+from .results import FitResult, warn_not_converged
+
+MAX_EXACT = 14  # 2^14 states for each point
+PI_FLOOR = 1e-6  # the M step keeps pi in [floor, 1 - floor], so that log pi stays finite
+
+
+@dataclass(frozen=True)
+class LatentParams:
+    """theta: pi (K,) in (0, 1), weights W (D, K), bias b (D,), noise_var > 0 (one number)."""
+
+    pi: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+    noise_var: float
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What the bound needs of q(z_n): mean (N, K), second E[z z^T] (N, K, K), entropy (N,) nats."""
+
+    mean: np.ndarray
+    second: np.ndarray
+    entropy: np.ndarray
+
+
+def all_states(num_factors):
+    """Every z: (2^K, K) zeros and ones."""
+    num_factors = validation.integer("num_factors", num_factors)
+    if num_factors > MAX_EXACT:
+        raise ValueError(f"num_factors must be <= {MAX_EXACT} to enumerate, got {num_factors}")
+    return np.array(list(product((0.0, 1.0), repeat=num_factors)))
+
+
+def log_joint(X, states, params):
+    """log p(x_n, z_s) in nats, (N, S), for X (N, D) and states (S, K)."""
+    log_prior = states @ np.log(params.pi) + (1 - states) @ np.log1p(-params.pi)
+    centres = states @ params.weights.T + params.bias
+    squares = ((X - params.bias) ** 2).sum(axis=1)[:, None]
+    offsets = centres - params.bias
+    squares = squares - 2 * (X - params.bias) @ offsets.T + (offsets**2).sum(axis=1)
+    log_norm = 0.5 * X.shape[1] * np.log(2 * np.pi * params.noise_var)
+    return log_prior - log_norm - 0.5 * squares / params.noise_var
+
+
+def log_likelihood(X, params):
+    """log p(X) in nats for all the data, by summing over the 2^K states of each point."""
+    return float(logsumexp(log_joint(X, all_states(len(params.pi)), params), axis=1).sum())
+
+
+def e_step_exact(X, params, previous=None):
+    """q(z_n) = p(z_n | x_n) by enumeration; previous is not used."""
+    states = all_states(len(params.pi))
+    log_p = log_joint(X, states, params)
+    q = np.exp(log_p - logsumexp(log_p, axis=1, keepdims=True))
+    pairs = states[:, :, None] * states[:, None, :]
+    return Posterior(q @ states, np.tensordot(q, pairs, axes=1), entr(q).sum(axis=1))
+
+
+def e_step_hard(X, params, previous=None):
+    """q(z_n) all on the most probable z_n, so its entropy is zero; previous is not used."""
+    states = all_states(len(params.pi))
+    best = states[log_joint(X, states, params).argmax(axis=1)]
+    return Posterior(best, best[:, :, None] * best[:, None, :], np.zeros(len(X)))
+
+
+def update_factor(X, params, mean, k):
+    """The best q(z_nk = 1), (N,), while the other factors stay: one coordinate update.
+
+    Only x_n minus what the other factors explain on average, and the size of w_k, matter.
+    """
+    weight = params.weights[:, k]
+    others = mean @ params.weights.T - np.outer(mean[:, k], weight)
+    fit = (X - params.bias - others) @ weight - 0.5 * weight @ weight
+    return expit(np.log(params.pi[k]) - np.log1p(-params.pi[k]) + fit / params.noise_var)
+
+
+def e_step_mean_field(X, params, previous=None, sweeps=20):
+    """q(z_n) = prod_k Bernoulli(z_nk; mean_nk), by sweeps of coordinate updates.
+
+    previous : Posterior to start from; None starts from mean = pi
+    """
+    start = params.pi if previous is None else previous.mean
+    mean = np.array(np.broadcast_to(start, (len(X), len(params.pi))))
+    for _ in range(sweeps):
+        for k in range(len(params.pi)):
+            mean[:, k] = update_factor(X, params, mean, k)
+    return factorised(mean)
+
+
+def factorised(mean):
+    """The Posterior of independent Bernoulli factors with these means (N, K)."""
+    second = mean[:, :, None] * mean[:, None, :]
+    diagonal = np.arange(mean.shape[1])
+    second[:, diagonal, diagonal] = mean  # z^2 = z
+    return Posterior(mean, second, (entr(mean) + entr(1 - mean)).sum(axis=1))
+
+
+def elbo(X, params, q):
+    """E_q[log p(X, Z)] + entropy in nats for all the data, for a Posterior q of any kind."""
+    log_prior = (q.mean @ (np.log(params.pi) - np.log1p(-params.pi))).sum()
+    log_prior += len(X) * np.log1p(-params.pi).sum()
+    log_norm = 0.5 * X.size * np.log(2 * np.pi * params.noise_var)
+    squares = _expected_squares(X, params.weights, params.bias, q.mean, q.second.sum(axis=0))
+    return float(log_prior - log_norm - 0.5 * squares / params.noise_var + q.entropy.sum())
+
+
+def m_step(X, q, *, learn_bias=False, min_noise_var=1e-6):
+    """The best LatentParams for given q: least squares on the expected z.
+
+    Without learn_bias, b = 0. noise_var stays at or above min_noise_var, pi off 0 and 1.
+    """
+    mean, second = q.mean, q.second.sum(axis=0)
+    num_factors = mean.shape[1]
+    bias = np.zeros(X.shape[1])
+    if learn_bias:  # b is the weight of a factor that is always on
+        counts = mean.sum(axis=0)
+        second_b = np.block([[second, counts[:, None]], [counts, np.array([[float(len(X))]])]])
+        mean_b = np.column_stack([mean, np.ones(len(X))])
+        solution = np.linalg.lstsq(second_b, mean_b.T @ X, rcond=1e-12)[0]
+        weights, bias = solution[:num_factors].T, solution[num_factors]
+    else:
+        weights = np.linalg.lstsq(second, mean.T @ X, rcond=1e-12)[0].T
+    squares = _expected_squares(X, weights, bias, mean, second)
+    pi = np.clip(mean.mean(axis=0), PI_FLOOR, 1 - PI_FLOOR)
+    return LatentParams(pi, weights, bias, max(squares / X.size, min_noise_var))
+
+
+def init_params(X, num_factors, rng):
+    """A random start: pi = 1/2, weights around the mean image, bias 0, wide noise."""
+    X = validation.finite("X", X, shape=(None, None))
+    num_factors = validation.integer("num_factors", num_factors)
+    rng = validation.generator("rng", rng)
+    scale = np.sqrt(np.mean(X**2))
+    weights = 0.5 * scale * rng.normal(size=(X.shape[1], num_factors))
+    weights += X.mean(axis=0)[:, None] / num_factors * 2
+    return LatentParams(np.full(num_factors, 0.5), weights, np.zeros(X.shape[1]), scale**2)
+
+
+E_STEPS = {"exact": e_step_exact, "mean_field": e_step_mean_field, "hard": e_step_hard}
+
+
+def fit_features(
+    X, init, *, e_step="exact", learn_bias=False, min_noise_var=1e-6, max_iter=500, tol=1e-6
+):
+    """EM for binary latent factors until an iteration gains less than tol nats a point.
+
+    X      : (N, D)
+    init   : LatentParams to start from, see init_params
+    e_step : "exact" or "hard" (by enumeration, K <= 14), or "mean_field"
+    Returns FitResult: params a LatentParams; elbos[i] the bound after the i-th M step and the
+    E step that follows it, in nats; it never falls, but for rounding. With "exact" it is log p(X).
+    Raises ValueError on bad input; warns once when max_iter comes first.
+    """
+    X = validation.finite("X", X, shape=(None, None))
+    _check_params(init, X.shape[1])
+    step = E_STEPS[validation.one_of("e_step", e_step, tuple(E_STEPS))]
+    max_iter = validation.integer("max_iter", max_iter)
+    tol = float(validation.positive("tol", tol, ndim=0))
+    validation.positive("min_noise_var", min_noise_var, ndim=0)
+    params, q = init, step(X, init)
+    elbos, converged = [elbo(X, params, q)], False
+    while len(elbos) <= max_iter and not converged:
+        params = m_step(X, q, learn_bias=learn_bias, min_noise_var=min_noise_var)
+        q = step(X, params, q)
+        elbos.append(elbo(X, params, q))
+        converged = abs(elbos[-1] - elbos[-2]) < tol * len(X)
+    if not converged:
+        warn_not_converged("fit_features", max_iter, elbos[-1] - elbos[-2], tol * len(X))
+    return FitResult(params, np.array(elbos), converged, len(elbos) - 1)
+
+
+def _expected_squares(X, weights, bias, mean, second):
+    """Sum over n of E_q |x_n - W z_n - b|^2; second is summed over n."""
+    residual = X - mean @ weights.T - bias
+    spread = second - mean.T @ mean  # sum of the covariances of z_n under q
+    return float((residual**2).sum() + (weights.T @ weights * spread).sum())
+
+
+def _check_params(params, dim):
+    pi = validation.positive("init.pi", params.pi, ndim=1)
+    validation.positive("1 - init.pi", 1 - pi)
+    validation.finite("init.weights", params.weights, shape=(dim, len(pi)))
+    validation.finite("init.bias", params.bias, shape=(dim,))
+    validation.positive("init.noise_var", params.noise_var, ndim=0)
