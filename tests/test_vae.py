@@ -142,9 +142,7 @@ def test_importance_weights_are_constant_where_the_encoder_is_exact(monkeypatch)
 def test_training_the_linear_model_reaches_the_optimum_of_probabilistic_pca():
     _, data, exact = ppca()
     model = vae.VAE(2, (), "gaussian", (5,), generator=gen(1)).double()
-    vae.train_vae(
-        model, data, epochs=150, batch_size=20, lr=2e-2, generator=gen(), progress=False
-    )
+    vae.train_vae(model, data, epochs=150, batch_size=20, lr=2e-2, generator=gen(), progress=False)
     recon, kl = vae.evaluate(model, np.repeat(data, 50, 0), gen(2))
     elbo = (recon - kl).mean().item()
     assert exact.mean() - 0.05 < elbo < exact.mean() + 0.01

@@ -15,14 +15,12 @@ from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from vi_helpers import validation
-from vi_helpers.vae_nets import conv_pair, dense_pair, initialise
+from vi_helpers import vae_nets, validation
+from vi_helpers.vae_nets import LIKELIHOODS, NUM_LEVELS, as_images
 from vi_helpers.vae_nets import load_checkpoint as load_checkpoint
 from vi_helpers.vae_nets import save_checkpoint as save_checkpoint
 
-LIKELIHOODS = ("bernoulli", "categorical", "gaussian")
-NUM_LEVELS = 256  # grey levels of the categorical decoder
-PIXEL_FEATURES = 8  # numbers per pixel from which the categorical decoder makes its 256 logits
+PIXEL_FEATURES = 8  # numbers per pixel from which a categorical decoder makes its logits
 CHUNK_NUMBERS = 2**22  # decoder outputs held at once when importance sampling (16 MB)
 
 
@@ -51,14 +49,16 @@ class VAE(nn.Module):
             "image_shape": list(self.image_shape), "conv": bool(conv), "noise_std": noise_std,
         }  # fmt: skip
         features = PIXEL_FEATURES if likelihood == "categorical" else 1
-        make = conv_pair if conv else dense_pair
+        make = vae_nets.conv_pair if conv else vae_nets.dense_pair
         self.encoder, self.decoder = make(self.latent_dim, hidden, self.image_shape, features)
         if likelihood == "categorical":
             self.to_levels = nn.utils.skip_init(nn.Linear, features, NUM_LEVELS)
         if likelihood == "gaussian":
             start = 1.0 if noise_std is None else float(validation.positive("noise_std", noise_std))
             self.log_noise_std = nn.Parameter(torch.tensor(math.log(start)), noise_std is None)
-        initialise(self, torch.Generator().manual_seed(0) if generator is None else generator)
+        vae_nets.initialise(
+            self, torch.Generator().manual_seed(0) if generator is None else generator
+        )
 
     @property
     def device(self):
@@ -85,9 +85,8 @@ class VAE(nn.Module):
         """Log-likelihood of each pixel, (..., *image_shape) in nats; out is decode's answer."""
         if self.likelihood == "categorical":
             levels = x.long().expand(out.shape[:-1]).flatten()
-            return -functional.cross_entropy(
-                out.flatten(0, -2), levels, reduction="none"
-            ).view(out.shape[:-1])  # fmt: skip
+            loss = functional.cross_entropy(out.flatten(0, -2), levels, reduction="none")
+            return -loss.view(out.shape[:-1])
         x = x.expand_as(out)
         if self.likelihood == "bernoulli":  # on logits: log of a sigmoid would underflow
             return -functional.binary_cross_entropy_with_logits(out, x, reduction="none")
@@ -120,7 +119,7 @@ def elbo_terms(model, x, generator=None):
 
 def _terms(model, x, generator):
     mean, log_std = model.encode(x)
-    z = mean + torch.exp(log_std) * _noise(mean.shape, mean, generator)
+    z = mean + torch.exp(log_std) * vae_nets.draw_noise(mean.shape, mean, generator)
     recon = model.log_pixels(x, model.decode(z)).flatten(1).sum(-1)
     return recon, kl_to_prior(mean, log_std)
 
@@ -159,23 +158,22 @@ def train_vae(
     epochs = validation.integer("epochs", epochs)
     batch_size = validation.integer("batch_size", batch_size)
     lr = float(validation.positive("lr", lr, ndim=0))
-    beta = float(validation.finite("beta", beta, ndim=0))
-    if beta < 0:
+    if float(validation.finite("beta", beta, ndim=0)) < 0:
         raise ValueError(f"beta must be at least 0, got {beta:g}")
     generator = torch.Generator().manual_seed(0) if generator is None else generator
-    model.to(device or default_device())
+    model.to(device or vae_nets.default_device())
     images = as_images(model, images, "images")
     if test_images is not None:
         test_images = as_images(model, test_images, "test_images")
     steps = epochs * math.ceil(len(images) / batch_size)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_factor(step, steps))
-    trace = {}
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: _lr_factor(s, steps))
+    trace = []
     bar = tqdm(total=steps, disable=not progress, file=sys.stdout, mininterval=1.0, ncols=90)
     try:
         for epoch in range(epochs):
             sums = np.zeros(3)  # recon, kl, images seen
-            for batch in _shuffled(len(images), generator).split(batch_size):
+            for batch in vae_nets.shuffled(len(images), generator).split(batch_size):
                 recon, kl = _terms(model, images[batch], generator)
                 loss = (beta * kl - recon).mean()
                 optimizer.zero_grad()
@@ -192,8 +190,9 @@ def train_vae(
         if sums[2]:
             _record(trace, model, sums, test_images)
     bar.close()
-    trace = {name: np.array(values) for name, values in trace.items()}
-    return TrainResult(model, trace, converged, len(trace.get("elbo", ())), len(images))
+    names = trace[0] if trace else ("recon", "kl", "elbo")
+    series = {name: np.array([entry[name] for entry in trace]) for name in names}
+    return TrainResult(model, series, converged, len(trace), len(images))
 
 
 def _lr_factor(step, steps):
@@ -210,12 +209,12 @@ def _report(bar, epoch, sums):
 
 
 def _record(trace, model, sums, test_images):
-    new = dict(zip(("recon", "kl"), sums[:2] / sums[2], strict=True))
+    recon, kl = sums[:2] / sums[2]
+    entry = {"recon": recon, "kl": kl, "elbo": recon - kl}
     if test_images is not None:
-        new["test_recon"], new["test_kl"] = (t.mean().item() for t in evaluate(model, test_images))
-        new["test_elbo"] = new["test_recon"] - new["test_kl"]
-    for name, value in (new | {"elbo": new["recon"] - new["kl"]}).items():
-        trace.setdefault(name, []).append(value)
+        recon, kl = (term.mean().item() for term in evaluate(model, test_images))
+        entry |= {"test_recon": recon, "test_kl": kl, "test_elbo": recon - kl}
+    trace.append(entry)
 
 
 @torch.no_grad()
@@ -239,7 +238,7 @@ def log_weights(model, x, num_samples, generator=None):
         rows = []
         for first in range(0, num_samples, pairs):
             count = min(pairs, num_samples - first)
-            noise = _noise((count, *mean.shape), mean, generator)
+            noise = vae_nets.draw_noise((count, *mean.shape), mean, generator)
             z = mean + torch.exp(log_std) * noise
             recon = model.log_pixels(images, model.decode(z)).flatten(2).sum(-1)
             # log p(z) - log q(z | x): the terms in log(2 pi) cancel
@@ -254,36 +253,4 @@ def log_evidence_is(model, x, num_samples, generator=None):
     Its expectation is a lower bound that rises with num_samples, from the ELBO (one sample) to
     log p(x). Source: Burda, Grosse, Salakhutdinov 2016.
     """
-    weights = log_weights(model, x, num_samples, generator)
-    return weights.logsumexp(0) - math.log(num_samples)
-
-
-def as_images(model, x, name="x"):
-    """Return x as a tensor of the model's type on its device, or raise ValueError."""
-    x = torch.as_tensor(x).to(model.device, next(model.parameters()).dtype)
-    if tuple(x.shape[1:]) != model.image_shape or x.ndim == 0 or len(x) == 0:
-        raise ValueError(f"{name} must have shape (B, *{model.image_shape}), got {tuple(x.shape)}")
-    low, high = (value.item() for value in torch.aminmax(x))
-    if not math.isfinite(low + high):
-        raise ValueError(f"{name} must be finite, got NaN or infinite values")
-    top = {"bernoulli": 1, "categorical": NUM_LEVELS - 1, "gaussian": math.inf}[model.likelihood]
-    if model.likelihood != "gaussian" and (low < 0 or high > top):
-        raise ValueError(f"{name} must lie in [0, {top}], got values from {low:g} to {high:g}")
-    if model.likelihood == "categorical" and (x != x.round()).any():
-        raise ValueError(f"{name} must hold whole grey levels, got fractions")
-    return x
-
-
-def default_device():
-    """The GPU when there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _shuffled(count, generator):
-    return torch.randperm(count, generator=generator, device=generator.device)
-
-
-def _noise(shape, like, generator):
-    device = like.device if generator is None else generator.device
-    noise = torch.randn(shape, generator=generator, dtype=like.dtype, device=device)
-    return noise.to(like.device)
+    return log_weights(model, x, num_samples, generator).logsumexp(0) - math.log(num_samples)

@@ -1,4 +1,4 @@
-"""The networks inside vae.py, and their checkpoints."""
+"""What vae.py stands on: networks, the check of their input, noise, checkpoints."""
 
 import itertools
 import math
@@ -8,6 +8,9 @@ from pathlib import Path
 
 import torch
 from torch import nn
+
+LIKELIHOODS = ("bernoulli", "categorical", "gaussian")
+NUM_LEVELS = 256  # grey levels of the categorical decoder
 
 
 def dense_pair(latent_dim, hidden, image_shape, features):
@@ -53,6 +56,39 @@ def initialise(model, generator):
             bound = 1 / math.sqrt(module.weight[0].numel())
             module.weight.uniform_(-bound, bound, generator=generator)
             module.bias.uniform_(-bound, bound, generator=generator)
+
+
+def as_images(model, x, name="x"):
+    """Return x as a tensor of the model's type on its device, or raise ValueError."""
+    x = torch.as_tensor(x).to(model.device, next(model.parameters()).dtype)
+    if tuple(x.shape[1:]) != model.image_shape or x.ndim == 0 or len(x) == 0:
+        raise ValueError(f"{name} must have shape (B, *{model.image_shape}), got {tuple(x.shape)}")
+    low, high = (value.item() for value in torch.aminmax(x))
+    if not math.isfinite(low + high):
+        raise ValueError(f"{name} must be finite, got NaN or infinite values")
+    top = {"bernoulli": 1, "categorical": NUM_LEVELS - 1, "gaussian": math.inf}[model.likelihood]
+    if model.likelihood != "gaussian" and (low < 0 or high > top):
+        raise ValueError(f"{name} must lie in [0, {top}], got values from {low:g} to {high:g}")
+    if model.likelihood == "categorical" and (x != x.round()).any():
+        raise ValueError(f"{name} must hold whole grey levels, got fractions")
+    return x
+
+
+def default_device():
+    """The GPU when there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def shuffled(count, generator):
+    """The numbers 0 .. count - 1 in random order."""
+    return torch.randperm(count, generator=generator, device=generator.device)
+
+
+def draw_noise(shape, like, generator):
+    """Standard normal numbers, of like's type and on its device, wherever the generator is."""
+    device = like.device if generator is None else generator.device
+    noise = torch.randn(shape, generator=generator, dtype=like.dtype, device=device)
+    return noise.to(like.device)
 
 
 def save_checkpoint(model, path):
