@@ -1,0 +1,310 @@
+"""EM for mixtures of Gaussians with full covariances, in log space.
+
+e_step and m_step are the two coordinate updates as a page would write them. fit_em repeats
+them; on well-scaled data it sweeps the points once per iteration with the same updates in
+exponential-family form (two matrix products), and the tests hold the two equal.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+
+from vi_helpers import results, validation
+
+_BLOCK = 2**17  # numbers per block of rows: about a megabyte, so that a block stays in cache
+_EPS = np.finfo(float).eps
+
+
+@dataclass(frozen=True)
+class GMMParams:
+    """A mixture of K Gaussians in D dimensions.
+
+    weights : (K,) mixing proportions, which sum to one
+    means   : (K, D)
+    covs    : (K, D, D) full covariances
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    covs: np.ndarray
+
+
+def init_params(X, num_components, rng):
+    """A start for fit_em: k-means++ means, equal weights, the data's variances.
+
+    X : (N, D) finite; num_components <= the number of distinct points; rng : numpy Generator
+    Every covariance is diagonal with the variances of all the data; a constant column gets
+    the mean variance of the others (1 when all are constant), so that the start is valid.
+    Raises ValueError when X holds fewer distinct points than components.
+    Source: Arthur and Vassilvitskii 2007 (the seeding).
+    """
+    X = validation.finite("X", X, ndim=2)
+    K = validation.integer("num_components", num_components)
+    rng = validation.generator("rng", rng)
+    _check_enough_points(X, K)
+    var = X.var(axis=0)
+    var[var <= (10 * _EPS * np.abs(X).max(axis=0)) ** 2] = 0.0  # constant up to rounding
+    var[var == 0] = var.mean() or 1.0
+    nearest = np.full(len(X), np.inf)
+    chosen = [rng.integers(len(X))]
+    while len(chosen) < K:
+        nearest = np.minimum(nearest, ((X - X[chosen[-1]]) ** 2 / var).sum(axis=1))
+        if not nearest.any():
+            raise ValueError(
+                f"X must hold at least num_components = {K} distinct points, got {len(chosen)}"
+            )
+        chosen.append(rng.choice(len(X), p=nearest / nearest.sum()))
+    return GMMParams(np.full(K, 1 / K), X[chosen].copy(), np.array([np.diag(var)] * K))
+
+
+def e_step(X, params):
+    """Exact posterior over the component of each point, log p(z_n = k | x_n).
+
+    X : (N, D); params : GMMParams
+    Returns (log_resp, log_likelihood): (N, K), each row a log distribution, and
+    log p(X) in nats, summed over the points. A component of weight 0 gets -inf.
+    Raises ValueError for NaN, wrong shapes or a covariance that is not positive definite.
+    Holds: with q = resp the ELBO equals log_likelihood.
+    Source: Bishop 2006, Eq. (9.23).
+    """
+    X, params = _check(X, params)
+    log_resp = np.empty((len(X), len(params.weights)))
+    log_likelihood = 0.0
+    whiten, log_const = _whiteners(params)
+    for rows in _blocks(X, X.shape[1]):
+        log_joint = log_resp[rows]  # a view: filled here, normalised in place
+        for k, mean in enumerate(params.means):
+            y = (X[rows] - mean) @ whiten[k].T
+            log_joint[:, k] = log_const[k] - 0.5 * np.einsum("nd,nd->n", y, y)
+        log_evidence = logsumexp(log_joint, axis=1)
+        log_joint -= log_evidence[:, None]
+        log_likelihood += log_evidence.sum()
+    return log_resp, float(log_likelihood)
+
+
+def m_step(X, log_resp, reg=0.0):
+    """The parameters that maximise the ELBO for fixed responsibilities.
+
+    X : (N, D); log_resp : (N, K), rows log distributions; reg >= 0 is added to every
+    covariance's diagonal, in squared units of X (then the update no longer is a maximum).
+    Raises ValueError when a component is empty, or its covariance singular to rounding.
+    Source: Bishop 2006, Eqs. (9.24)-(9.26).
+    """
+    X = validation.finite("X", X, ndim=2)
+    log_resp = np.asarray(log_resp, dtype=float)
+    if log_resp.ndim != 2 or len(log_resp) != len(X):
+        raise ValueError(f"log_resp must have shape ({len(X)}, K), got {log_resp.shape}")
+    resp = np.exp(log_resp)
+    validation.probabilities("exp(log_resp)", resp)
+    return _to_params(_moments(X, resp), X, _check_reg(reg))
+
+
+def fit_em(X, init, *, max_iter=200, tol=1e-6, reg=0.0):
+    """Maximum likelihood by EM from the start init, a GMMParams.
+
+    X        : (N, D), N >= K
+    max_iter : most iterations, an M step and an E step each
+    tol      : stop when an iteration changes the bound by less, in nats for the whole data set
+    reg      : see m_step; with reg > 0 the bound may fall a little
+    Returns a FitResult; params is a GMMParams; elbos[i] is the bound after the E step at the
+    parameters of iteration i, hence log p(X) there; elbos[0] belongs to init.
+    Raises ValueError for bad input and when a component empties or collapses; never NaN.
+    Warns once when max_iter comes first.
+    Extra memory: one (N, D) array; (N, K) ones only for components so narrow that the fast
+    sweep would lose digits.
+    Source: Dempster, Laird and Rubin 1977; Neal and Hinton 1998 for the bound.
+    """
+    X, params = _check(X, init)
+    max_iter = validation.integer("max_iter", max_iter)
+    tol = float(validation.finite("tol", tol, ndim=0))
+    reg = _check_reg(reg)
+    _check_enough_points(X, len(params.weights))
+    sweep = _Sweep(X)
+    log_likelihood, moments = sweep(params)
+    elbos = [log_likelihood]
+    converged = False
+    while not converged and len(elbos) <= max_iter:
+        params = _to_params(moments, X, reg, f" in iteration {len(elbos)}")
+        log_likelihood, moments = sweep(params)
+        elbos.append(log_likelihood)
+        change = elbos[-1] - elbos[-2]
+        converged = abs(change) < tol
+    if not converged:
+        results.warn_not_converged("fit_em", max_iter, change, tol)
+    return results.FitResult(params, np.array(elbos), converged, len(elbos) - 1)
+
+
+class _Sweep:
+    """One pass over the points: params -> (log-likelihood, moments for the M step).
+
+    log pi_k N(x | mu_k, Sigma_k) is linear in the features (1, x_i, x_i x_j), so the E step
+    is one product with the natural parameters and the moments are another. The products lose
+    about radius^2 / (smallest variance) digits' worth of rounding; when that is too much
+    the sweep uses e_step's form instead.
+    """
+
+    max_loss = 1e5
+
+    def __init__(self, X):
+        self.X, self.center = X, X.mean(axis=0)
+        self.scale = X.std(axis=0)
+        usable = (self.scale > 10 * _EPS * np.abs(X).max(axis=0)).all()
+        self.Z = np.ascontiguousarray(((X - self.center) / self.scale).T) if usable else None
+        self.radius2 = np.einsum("dn,dn->n", self.Z, self.Z).max() if usable else np.inf
+
+    def __call__(self, params):
+        if self.Z is not None and self._is_safe(params.covs):
+            log_likelihood, moments = self._fast(params)
+            if self._is_safe(moments[2]):
+                return log_likelihood, moments
+        log_resp, log_likelihood = e_step(self.X, params)
+        return log_likelihood, _moments(self.X, np.exp(log_resp, out=log_resp))
+
+    def _is_safe(self, covs):
+        scaled = covs / np.outer(self.scale, self.scale)
+        try:
+            smallest = np.linalg.eigvalsh(scaled).min()
+        except np.linalg.LinAlgError:  # not finite: an empty component
+            return False
+        return smallest * self.max_loss > self.radius2
+
+    def _fast(self, params):
+        K, D = params.means.shape
+        natural = self._natural(params)
+        stats, log_likelihood = np.zeros_like(natural), 0.0
+        for rows in _blocks(self.X, natural.shape[1]):
+            phi = _features(self.Z[:, rows])
+            resp = natural @ phi
+            top = resp.max(axis=0)
+            resp -= top
+            np.maximum(resp, -600.0, out=resp)  # subnormal numbers are slow, and count for nothing
+            np.exp(resp, out=resp)
+            total = resp.sum(axis=0)
+            resp /= total
+            log_likelihood += (np.log(total) + top).sum()
+            stats += resp @ phi.T
+        nk = stats[:, 0]
+        mean = stats[:, 1 : D + 1] / nk[:, None]
+        second = _unpack(stats[:, D + 1 :] / nk[:, None], D)
+        cov = second - mean[:, :, None] * mean[:, None, :]
+        scale = self.scale
+        return float(log_likelihood), (nk, self.center + scale * mean, cov * np.outer(scale, scale))
+
+    def _natural(self, params):
+        """Coefficients of log pi_k N(x | mu_k, Sigma_k) for the scaled features: (K, F)."""
+        scaled = GMMParams(
+            params.weights,
+            (params.means - self.center) / self.scale,
+            params.covs / np.outer(self.scale, self.scale),
+        )
+        whiten, log_const = _whiteners(scaled)
+        log_const = log_const - np.log(self.scale).sum()
+        precision = np.swapaxes(whiten, 1, 2) @ whiten
+        linear = np.einsum("kij,kj->ki", precision, scaled.means)
+        constant = log_const - 0.5 * np.einsum("ki,ki->k", linear, scaled.means)
+        i, j = np.triu_indices(linear.shape[1])
+        quadratic = precision[:, i, j] * np.where(i == j, -0.5, -1.0)
+        return np.concatenate([constant[:, None], linear, quadratic], axis=1)
+
+
+def _features(Z):
+    """(D, n) -> (F, n): one, the coordinates, and the products z_i z_j with i <= j."""
+    D, n = Z.shape
+    phi = np.empty((1 + D + D * (D + 1) // 2, n))
+    phi[0], phi[1 : D + 1] = 1.0, Z
+    start = D + 1
+    for i in range(D):
+        np.multiply(Z[i], Z[i:], out=phi[start : start + D - i])
+        start += D - i
+    return phi
+
+
+def _unpack(upper, D):
+    full = np.empty((len(upper), D, D))
+    i, j = np.triu_indices(D)
+    full[:, i, j] = full[:, j, i] = upper
+    return full
+
+
+def _moments(X, resp):
+    """nk (K,), means (K, D) and covariances (K, D, D) of X weighted by resp."""
+    nk = resp.sum(axis=0)
+    safe = np.maximum(nk, np.finfo(float).tiny)  # an empty component is reported later
+    means = (resp.T @ X) / safe[:, None]
+    covs = np.empty((len(nk), X.shape[1], X.shape[1]))
+    for k, mean in enumerate(means):
+        diff = X - mean
+        diff *= np.sqrt(resp[:, k])[:, None]
+        covs[k] = diff.T @ diff / safe[k]
+    return nk, means, covs
+
+
+def _to_params(moments, X, reg, where=""):
+    nk, means, covs = moments
+    if (nk <= 10 * _EPS).any():
+        k = int(np.argmin(nk))
+        raise ValueError(
+            f"component {k} is empty{where}: its responsibilities sum to {nk[k]:.3g}; "
+            "start elsewhere or use fewer components"
+        )
+    covs = covs + reg * np.eye(X.shape[1])
+    for k in np.flatnonzero(~_well_defined(covs, X)):
+        raise ValueError(
+            f"the covariance of component {k} is singular{where} ({nk[k]:.3g} points); "
+            f"use reg > 0 (got {reg:g}), fewer components or another start"
+        )
+    return GMMParams(nk / nk.sum(), means, covs)
+
+
+def _well_defined(covs, X):
+    """Whether each covariance is positive definite beyond the rounding of X."""
+    std = np.sqrt(np.diagonal(covs, axis1=1, axis2=2))
+    wide = (std > 10 * _EPS * np.abs(X).max(axis=0)).all(axis=1)
+    std = np.where(std > 0, std, 1.0)
+    correlation = covs / (std[:, :, None] * std[:, None, :])
+    return wide & (np.linalg.eigvalsh(correlation)[:, 0] > 10 * X.shape[1] * _EPS)
+
+
+def _whiteners(params):
+    """Inverse Cholesky factors (K, D, D), and log pi_k plus the Gaussian's log constant (K,)."""
+    D = params.means.shape[1]
+    try:
+        whiten = np.linalg.inv(np.linalg.cholesky(params.covs))
+    except np.linalg.LinAlgError as error:
+        raise ValueError("params.covs must be positive definite, got one that is not") from error
+    log_det = np.log(np.diagonal(whiten, axis1=1, axis2=2)).sum(axis=1)
+    with np.errstate(divide="ignore"):  # weight 0
+        log_weights = np.log(params.weights)
+    return whiten, log_weights + log_det - 0.5 * D * np.log(2 * np.pi)
+
+
+def _blocks(X, width):
+    """Slices of rows so that a block of width numbers a row has about _BLOCK numbers."""
+    size = max(256, _BLOCK // width)
+    return [slice(start, start + size) for start in range(0, len(X), size)]
+
+
+def _check(X, params):
+    X = validation.finite("X", X, ndim=2)
+    if not isinstance(params, GMMParams):
+        raise ValueError(f"the parameters must be a GMMParams, got {type(params).__name__}")
+    weights = validation.probabilities("weights", params.weights, ndim=1)
+    K, D = len(weights), X.shape[1]
+    means = validation.finite("means", params.means, shape=(K, D))
+    covs = validation.finite("covs", params.covs, shape=(K, D, D))
+    if np.abs(covs - np.swapaxes(covs, 1, 2)).max() > 1e-8 * np.abs(covs).max():
+        raise ValueError("covs must be symmetric, got an asymmetric matrix")
+    return X, GMMParams(weights, means, covs)
+
+
+def _check_reg(reg):
+    reg = float(validation.finite("reg", reg, ndim=0))
+    if reg < 0:
+        raise ValueError(f"reg must be >= 0, got {reg:g}")
+    return reg
+
+
+def _check_enough_points(X, K):
+    if len(X) < K:
+        raise ValueError(f"X must hold at least as many points as components, got {len(X)} < {K}")
