@@ -1,0 +1,139 @@
+"""Bayesian logistic regression: p(y = 1 | x, theta) = sigmoid(x . theta), theta ~ N(0, s² I).
+
+s is called prior_std.
+X : (N, D), with a column of ones when an intercept is wanted (it then has the same prior)
+y : (N,), zeros and ones
+Under q(theta) = N(mean, cov) the activation x . theta is normal, so that every expectation here is
+an integral over one variable; the rule used errs by 1e-9 for a spread of 15, 1e-4 for 50.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, log_expit
+
+from vi_helpers import validation
+from vi_helpers.results import FitResult, warn_not_converged
+
+# Equal steps beat Gauss-Hermite of the same size here: the sigmoid bends sharply on the scale of a
+# wide activation, its poles sit close to the real axis.
+NODES = np.linspace(-9, 9, 241)
+WEIGHTS = np.exp(-0.5 * NODES**2) / np.exp(-0.5 * NODES**2).sum()
+
+
+@dataclass(frozen=True)
+class GaussianPosterior:
+    """q(theta) = N(mean, cov): mean (D,), cov (D, D)."""
+
+    mean: np.ndarray
+    cov: np.ndarray
+
+
+def log_joint(X, y, prior_std):
+    """log p(y, theta | X) with all constants, as a callable (S, D) -> (S,), in nats."""
+    X, y, prior_std = _check_data(X, y, prior_std)
+    signed = (2 * y - 1)[:, None] * X
+    log_norm = X.shape[1] * (np.log(prior_std) + 0.5 * np.log(2 * np.pi))
+
+    def evaluate(theta):
+        log_prior = -0.5 * (theta**2).sum(axis=1) / prior_std**2 - log_norm
+        return log_expit(theta @ signed.T).sum(axis=1) + log_prior
+
+    return evaluate
+
+
+def activation(mean, cov, X):
+    """Mean and standard deviation (N,), (N,) of x . theta under q, for each row of X."""
+    return X @ mean, np.sqrt(np.einsum("nd,de,ne->n", X, cov, X))
+
+
+def expected(function, mean, std):
+    """E[function(a)], a ~ N(mean, std²), for arrays mean and std of the same shape."""
+    return function(mean[..., None] + std[..., None] * NODES) @ WEIGHTS
+
+
+def elbo(mean, cov, X, y, prior_std):
+    """E_q[log p(y | X, theta)] - KL(q || prior), in nats for the whole data set.
+
+    Holds: elbo <= log p(y | X). Source: Opper and Archambeau 2009.
+    """
+    a_mean, a_std = activation(mean, cov, X)
+    log_lik = expected(log_expit, (2 * y - 1) * a_mean, a_std).sum()
+    dim = len(mean)
+    fit = (np.trace(cov) + mean @ mean) / prior_std**2
+    log_det_ratio = np.linalg.slogdet(cov)[1] - 2 * dim * np.log(prior_std)
+    return float(log_lik - 0.5 * (fit - dim - log_det_ratio))
+
+
+def expected_derivatives(mean, cov, X, y, prior_std):
+    """E_q of the gradient (D,) and of minus the Hessian (D, D) of the log joint in theta.
+
+    At the exclusive optimum the first is 0 and the second is the precision of q; with a
+    factorised q only its diagonal is.
+    """
+    a_mean, a_std = activation(mean, cov, X)
+    gradient = X.T @ (y - expected(expit, a_mean, a_std)) - mean / prior_std**2
+    weight = expected(lambda a: expit(a) * expit(-a), a_mean, a_std)
+    return gradient, (X.T * weight) @ X + np.eye(len(mean)) / prior_std**2
+
+
+def update_q(mean, cov, X, y, prior_std, *, factorised=False, step=1.0):
+    """One step towards the exclusive optimum: return the new (mean, cov).
+
+    A Newton step in the mean, and the precision moved to the expected curvature; step in (0, 1]
+    damps both. Without expectations this is Newton's method for the mode.
+    """
+    gradient, curvature = expected_derivatives(mean, cov, X, y, prior_std)
+    new_mean = mean + step * np.linalg.solve(curvature, gradient)
+    if factorised:
+        precision = (1 - step) / np.diag(cov) + step * np.diag(curvature)
+        return new_mean, np.diag(1 / precision)
+    new_cov = np.linalg.inv((1 - step) * np.linalg.inv(cov) + step * curvature)
+    return new_mean, (new_cov + new_cov.T) / 2
+
+
+def fit_vi(X, y, prior_std, *, factorised=False, max_iter=200, tol=1e-10):
+    """The Gaussian q with least KL(q || posterior); full covariance or factorised.
+
+    The start is mean 0, cov I / (1 / prior_std² + N / 4). A step that would lower the ELBO is
+    halved, so the trace never falls; tol is on the rise of the ELBO in nats.
+    Returns a FitResult whose params are a GaussianPosterior. Raises ValueError for bad data.
+    """
+    X, y, prior_std = _check_data(X, y, prior_std)
+    validation.integer("max_iter", max_iter)
+    dim = X.shape[1]
+    mean, cov = np.zeros(dim), np.eye(dim) / (1 / prior_std**2 + len(y) / 4)
+    elbos, converged = [elbo(mean, cov, X, y, prior_std)], False
+    for _ in range(max_iter):
+        mean, cov, value = _rising_step(mean, cov, X, y, prior_std, factorised, elbos[-1])
+        elbos.append(value)
+        converged = elbos[-1] - elbos[-2] < tol
+        if converged:
+            break
+    else:
+        warn_not_converged("fit_vi", max_iter, elbos[-1] - elbos[-2], tol)
+    return FitResult(GaussianPosterior(mean, cov), np.array(elbos), converged, len(elbos) - 1)
+
+
+def predict(mean, cov, X):
+    """P(y = 1 | x) averaged over q = N(mean, cov), (N,); zeros for cov give the plug-in one."""
+    X = validation.finite("X", X, ndim=2)
+    return expected(expit, *activation(mean, np.asarray(cov), X))
+
+
+def _rising_step(mean, cov, X, y, prior_std, factorised, current):
+    for halvings in range(20):
+        step = 0.5**halvings
+        new = update_q(mean, cov, X, y, prior_std, factorised=factorised, step=step)
+        value = elbo(*new, X, y, prior_std)
+        if value >= current:
+            return *new, value
+    return mean, cov, current  # nothing left to gain but rounding
+
+
+def _check_data(X, y, prior_std):
+    X = validation.finite("X", X, ndim=2)
+    y = validation.finite("y", y, shape=(len(X),))
+    if not np.isin(y, (0, 1)).all():
+        raise ValueError(f"y must hold zeros and ones, got {np.unique(y)[:5]}")
+    return X, y, float(validation.positive("prior_std", prior_std, ndim=0))
