@@ -73,3 +73,20 @@ def plot_ellipse(mean, cov, ax=None, radii=(1, 2), label=None, **style):
         ax.plot(x, y, label=label, **style)
         label = None  # one entry in the legend for all rings
     return ax
+
+
+def plot_images(images, ncols=10, ax=None, title=None, vmax=1.0):
+    """Images (N, H, W) side by side, ncols in a row; 0 is white and vmax is black."""
+    count, height, width = images.shape
+    nrows = -(-count // ncols)
+    mosaic = np.full((nrows, height + 1, ncols, width + 1), 0.25 * vmax)  # grey lines between
+    mosaic[:, :-1, :, :-1] = 0
+    for index, image in enumerate(images):
+        mosaic[index // ncols, :-1, index % ncols, :-1] = image
+    ax = new_axes(ax, figsize=(0.65 * ncols, 0.65 * nrows + 0.4))
+    mosaic = mosaic.reshape(nrows * (height + 1), ncols * (width + 1))[:-1, :-1]
+    ax.imshow(mosaic, cmap="gray_r", vmin=0, vmax=vmax)
+    ax.set_axis_off()
+    if title:
+        ax.set_title(title, fontsize=10)
+    return ax

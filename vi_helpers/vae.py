@@ -21,7 +21,7 @@ from vi_helpers.vae_nets import load_checkpoint as load_checkpoint
 from vi_helpers.vae_nets import save_checkpoint as save_checkpoint
 
 PIXEL_FEATURES = 8  # numbers per pixel from which a categorical decoder makes its logits
-CHUNK_NUMBERS = 2**22  # decoder outputs held at once when importance sampling (16 MB)
+CHUNK_NUMBERS = 2**22  # decoder outputs held at once when no gradient is wanted (16 MB)
 
 
 class VAE(nn.Module):
@@ -56,9 +56,7 @@ class VAE(nn.Module):
         if likelihood == "gaussian":
             start = 1.0 if noise_std is None else float(validation.positive("noise_std", noise_std))
             self.log_noise_std = nn.Parameter(torch.tensor(math.log(start)), noise_std is None)
-        vae_nets.initialise(
-            self, torch.Generator().manual_seed(0) if generator is None else generator
-        )
+        vae_nets.initialise(self, vae_nets.or_seed_zero(generator))
 
     @property
     def device(self):
@@ -75,7 +73,7 @@ class VAE(nn.Module):
         Bernoulli logits or Gaussian means (..., *image_shape); with a categorical decoder
         the logits of the grey levels (..., *image_shape, 256).
         """
-        out = self.decoder(z.reshape(-1, self.latent_dim))
+        out = self.decoder(z.to(self.device).reshape(-1, self.latent_dim))
         shape = (*z.shape[:-1], *self.image_shape)
         if self.likelihood == "categorical":
             return self.to_levels(out.view(len(out), PIXEL_FEATURES, -1).mT).view(*shape, -1)
@@ -160,7 +158,7 @@ def train_vae(
     lr = float(validation.positive("lr", lr, ndim=0))
     if float(validation.finite("beta", beta, ndim=0)) < 0:
         raise ValueError(f"beta must be at least 0, got {beta:g}")
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    generator = vae_nets.or_seed_zero(generator)
     model.to(device or vae_nets.default_device())
     images = as_images(model, images, "images")
     if test_images is not None:
@@ -218,11 +216,17 @@ def _record(trace, model, sums, test_images):
 
 
 @torch.no_grad()
-def evaluate(model, x, generator=None, batch_size=2000):
+def evaluate(model, x, generator=None):
     """elbo_terms of many images in batches, without gradients (seed 0 when generator is None)."""
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
-    terms = [_terms(model, batch, generator) for batch in as_images(model, x).split(batch_size)]
+    generator = vae_nets.or_seed_zero(generator)
+    batches = as_images(model, x).split(_images_at_once(model))
+    terms = [_terms(model, batch, generator) for batch in batches]
     return tuple(torch.cat(part) for part in zip(*terms, strict=True))
+
+
+def _images_at_once(model):
+    outputs = math.prod(model.image_shape) * (NUM_LEVELS if hasattr(model, "to_levels") else 1)
+    return max(1, CHUNK_NUMBERS // outputs)
 
 
 @torch.no_grad()
@@ -230,8 +234,7 @@ def log_weights(model, x, num_samples, generator=None):
     """log p(x, z_s) - log q(z_s | x) for num_samples draws z_s ~ q(z | x), (num_samples, B)."""
     num_samples = validation.integer("num_samples", num_samples)
     x = as_images(model, x)
-    outputs = math.prod(x.shape[1:]) * (NUM_LEVELS if model.likelihood == "categorical" else 1)
-    pairs = max(1, CHUNK_NUMBERS // outputs)  # (sample, image) pairs that fit in a chunk
+    pairs = _images_at_once(model)  # (sample, image) pairs
     columns = []
     for images in x.split(max(1, pairs // num_samples)):
         mean, log_std = model.encode(images)

@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -24,7 +25,7 @@ def dense_pair(latent_dim, hidden, image_shape, features):
 def _stack(sizes):
     layers = []
     for inputs, outputs in itertools.pairwise(sizes):
-        layers += [nn.utils.skip_init(nn.Linear, inputs, outputs), nn.ReLU()]
+        layers += [nn.utils.skip_init(nn.Linear, inputs, outputs), nn.SiLU()]
     return layers[:-1]
 
 
@@ -39,12 +40,12 @@ def conv_pair(latent_dim, channels, image_shape, features):
     small = (channels[-1], *(side // halvings for side in image_shape))
     encoder = [nn.Unflatten(1, (1, image_shape[0]))]  # (B, H, W) -> (B, 1, H, W)
     for inputs, outputs in zip([1, *channels[:-1]], channels, strict=True):
-        encoder += [nn.utils.skip_init(nn.Conv2d, inputs, outputs, 4, 2, 1), nn.ReLU()]
+        encoder += [nn.utils.skip_init(nn.Conv2d, inputs, outputs, 4, 2, 1), nn.SiLU()]
     encoder += [nn.Flatten(), *_stack([math.prod(small), 2 * latent_dim])]
     decoder = [*_stack([latent_dim, math.prod(small)]), nn.Unflatten(1, small)]
     back = [*reversed(channels), features]
     for inputs, outputs in itertools.pairwise(back):
-        decoder += [nn.ReLU(), nn.utils.skip_init(nn.ConvTranspose2d, inputs, outputs, 4, 2, 1)]
+        decoder += [nn.SiLU(), nn.utils.skip_init(nn.ConvTranspose2d, inputs, outputs, 4, 2, 1)]
     return nn.Sequential(*encoder), nn.Sequential(*decoder)
 
 
@@ -60,7 +61,8 @@ def initialise(model, generator):
 
 def as_images(model, x, name="x"):
     """Return x as a tensor of the model's type on its device, or raise ValueError."""
-    x = torch.as_tensor(x).to(model.device, next(model.parameters()).dtype)
+    x = x if torch.is_tensor(x) else torch.tensor(np.asarray(x))  # a copy: x may be read-only
+    x = x.to(model.device, next(model.parameters()).dtype)
     if tuple(x.shape[1:]) != model.image_shape or x.ndim == 0 or len(x) == 0:
         raise ValueError(f"{name} must have shape (B, *{model.image_shape}), got {tuple(x.shape)}")
     low, high = (value.item() for value in torch.aminmax(x))
@@ -77,6 +79,11 @@ def as_images(model, x, name="x"):
 def default_device():
     """The GPU when there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def or_seed_zero(generator):
+    """generator, or a new one with seed 0 in place of None."""
+    return torch.Generator().manual_seed(0) if generator is None else generator
 
 
 def shuffled(count, generator):
