@@ -25,10 +25,12 @@ def some_prior(dim, alpha0=0.7):
 
 
 def random_q(rng, X, num_components, prior):
-    """A q that no update made: its factors do not fit each other."""
-    log_resp = np.log(rng.dirichlet(np.ones(num_components), len(X)))
-    params = vb.m_step(X, np.log(rng.dirichlet(np.ones(num_components), len(X))), prior)
-    return log_resp, params
+    """A q that no update made: its factors do not fit each other, so that no constant cancels."""
+    log_resp, other = np.log(rng.dirichlet(np.ones(num_components), (2, len(X))))
+    best = vb.m_step(X, other, prior)
+    stretch = rng.uniform(0.8, 1.5, (3, num_components))
+    alpha, beta, nu = stretch * np.array([best.alpha, best.beta, best.nu])
+    return log_resp, vb.VBParams(alpha, beta, best.m, best.W, np.maximum(nu, X.shape[1]))
 
 
 def log_evidence_by_enumeration(X, num_components, prior):

@@ -156,11 +156,12 @@ E_STEPS = {"exact": e_step_exact, "mean_field": e_step_mean_field, "hard": e_ste
 def fit_features(
     X, init, *, e_step="exact", learn_bias=False, min_noise_var=1e-6, max_iter=500, tol=1e-6
 ):
-    """EM for binary latent factors until an iteration gains less than tol nats a point.
+    """EM for binary latent factors until an iteration changes the bound by less than tol.
 
     X      : (N, D)
     init   : LatentParams to start from, see init_params
     e_step : "exact" or "hard" (by enumeration, K <= 14), or "mean_field"
+    tol    : nats for the whole data set
     Returns FitResult: params a LatentParams; elbos[i] the bound after the i-th M step and the
     E step that follows it, in nats; it never falls, but for rounding. With "exact" it is log p(X).
     Raises ValueError on bad input; warns once when max_iter comes first.
@@ -177,9 +178,9 @@ def fit_features(
         params = m_step(X, q, learn_bias=learn_bias, min_noise_var=min_noise_var)
         q = step(X, params, q)
         elbos.append(elbo(X, params, q))
-        converged = abs(elbos[-1] - elbos[-2]) < tol * len(X)
+        converged = abs(elbos[-1] - elbos[-2]) < tol
     if not converged:
-        warn_not_converged("fit_features", max_iter, elbos[-1] - elbos[-2], tol * len(X))
+        warn_not_converged("fit_features", max_iter, elbos[-1] - elbos[-2], tol)
     return FitResult(params, np.array(elbos), converged, len(elbos) - 1)
 
 

@@ -173,12 +173,13 @@ def elbo(X, log_resp, params, prior):
 
 
 def fit_vb(X, num_components, *, prior=None, init=None, max_iter=500, tol=1e-6, rng=None):
-    """Coordinate ascent on the ELBO until an iteration gains less than tol nats a point.
+    """Coordinate ascent on the ELBO until an iteration changes it by less than tol.
 
     X     : (N, D)
     prior : Prior; None takes default_prior(X)
     init  : VBParams, or responsibilities (N, K); None takes init_resp(X, num_components, rng)
     rng   : numpy Generator for that start; None takes a fixed one, so the fit is repeatable
+    tol   : nats for the whole data set
     Returns FitResult: params a VBParams, elbos[i] the ELBO after the i-th M step and the E step
     that follows it, in nats with all constants. It never falls, but for rounding.
     Raises ValueError on bad input; warns once when max_iter comes first.
@@ -200,9 +201,9 @@ def fit_vb(X, num_components, *, prior=None, init=None, max_iter=500, tol=1e-6, 
         params = m_step(X, log_resp, prior)
         log_resp, fit_term = e_step(X, params)
         elbos.append(fit_term - kl_to_prior(params, prior))
-        converged = abs(elbos[-1] - elbos[-2]) < tol * len(X)
+        converged = abs(elbos[-1] - elbos[-2]) < tol
     if not converged:
-        warn_not_converged("fit_vb", max_iter, elbos[-1] - elbos[-2], tol * len(X))
+        warn_not_converged("fit_vb", max_iter, elbos[-1] - elbos[-2], tol)
     return FitResult(params, np.array(elbos), converged, len(elbos) - 1)
 
 
