@@ -32,7 +32,7 @@ def grade(cells, variant):
             name, source = cell["metadata"]["nbgrader"]["grade_id"], "".join(cell["source"])
             if cell["metadata"]["nbgrader"]["grade"]:
                 points[name] = points_of(source, namespace)
-            elif variant.get(name, source) is not None and "plt.subplots(" not in source:
+            elif variant.get(name, source) is not None and not name.endswith("-show"):
                 exec(compile(variant.get(name, source), f"<{name}>", "exec"), namespace)
     return points
 

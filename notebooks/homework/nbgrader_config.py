@@ -1,0 +1,57 @@
+"""nbgrader's settings for this course; README.md beside it is the instructor's page."""
+
+import sys
+import warnings
+from pathlib import Path
+
+from nbconvert.preprocessors import ClearMetadataPreprocessor, CSSHTMLHeaderPreprocessor
+from nbgrader.preprocessors import (
+    AssignLatePenalties,
+    CheckCellMetadata,
+    ClearOutput,
+    GetGrades,
+    IgnorePattern,
+    LimitOutput,
+    OverwriteCells,
+    OverwriteKernelspec,
+    SaveAutoGrades,
+)
+from sqlalchemy.exc import SAWarning
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+import careful_grading as careful  # noqa: E402
+
+warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own, harmless
+
+c = get_config()  # noqa: F821
+c.CourseDirectory.root = str(HERE)
+c.CourseDirectory.course_id = "variational-inference"
+# The exchange: a folder that students and instructor of a shared server can all reach.
+# c.Exchange.root = "/srv/nbgrader/exchange"
+
+# What a submission may use up: seconds a cell and a notebook, characters a cell.
+c.CarefulExecute.timeout = 60
+c.CarefulExecute.notebook_timeout = 900
+c.CarefulExecute.max_output = 200_000
+c.LimitOutput.max_lines = 1000
+
+careful.IsolatedKernelManager.hidden = (HERE, HERE.parents[1], "/usr/local/share/nbgrader")
+
+c.Autograde.sanitize_preprocessors = [
+    ClearOutput,
+    careful.RestoreCells,
+    OverwriteKernelspec,
+    OverwriteCells,
+    CheckCellMetadata,
+]
+c.Autograde.autograde_preprocessors = [
+    careful.CarefulExecute,
+    IgnorePattern,
+    ClearMetadataPreprocessor,
+    LimitOutput,
+    SaveAutoGrades,
+    AssignLatePenalties,
+    CheckCellMetadata,
+]
+c.GenerateFeedback.preprocessors = [GetGrades, careful.HideTests, CSSHTMLHeaderPreprocessor]
