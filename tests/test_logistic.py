@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import integrate, special, stats
 from scipy.optimize import approx_fprime
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.linear_model import LogisticRegression
 
 from vi_helpers import logistic
@@ -112,6 +112,16 @@ def test_the_fit_rises_and_ends_where_its_optimality_conditions_hold(data):
             assert fit.params.cov[0, 1] == 0
         else:
             assert_allclose(precision, curvature, atol=1e-4)
+
+
+def test_steps_are_shortened_where_full_ones_would_diverge():
+    iris = load_iris()
+    X, y = iris.data[50::5, 2:], (iris.target[50::5] == 2).astype(float)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    fit = logistic.fit_vi(X, y, 20.0, max_iter=500)
+    assert fit.converged
+    assert (np.diff(fit.elbos) >= 0).all()
+    assert fit.elbo > -4
 
 
 def test_no_random_q_beats_the_fit(data):
