@@ -225,7 +225,9 @@ class CarefulExecute(Execute):
         names = "{'__builtins__': dict(vars(__import__('builtins'))), 'get_ipython': get_ipython"
         names += f", 'max_output': {self.max_output}}}"
         code = f"exec({KERNEL_SIDE.read_text(encoding='utf-8')!r}, {names})"
-        self.wait_for_reply(client.execute(code, silent=True))
+        reply = self.wait_for_reply(client.execute(code, silent=True))["content"]
+        if reply["status"] != "ok":
+            raise RuntimeError(f"kernel_side.py failed: {reply.get('evalue')}")
         return client
 
     def preprocess_cell(self, cell, resources, index):

@@ -4,7 +4,9 @@
 def _make_guard():
     import ast
     import builtins
+    import collections
     import contextlib
+    import io
     import math
     import os
     import sys
@@ -29,16 +31,20 @@ def _make_guard():
         """A cell printed too much."""
 
     written = [0]
-    plain_write = ipykernel.iostream.OutStream.write
 
-    def write(stream, text):
-        """Stop a flood where it starts: later it would fill the grader's memory too."""
-        written[0] += len(text)
-        if written[0] > max_output:  # noqa: F821  (passed in)
-            raise OutputLimitError(f"more than {max_output} characters printed")  # noqa: F821
-        return plain_write(stream, text)
+    class Limited(io.StringIO):
+        """Stops a flood where it starts: later it would fill the grader's memory too."""
 
-    ipykernel.iostream.OutStream.write = write
+        def write(self, text):
+            written[0] += len(text)
+            if written[0] > max_output:  # noqa: F821  (passed in)
+                raise OutputLimitError(f"more than {max_output} characters printed")  # noqa: F821
+            return super().write(text)
+
+    # every stream keeps its text in one of these until it is sent
+    ipykernel.iostream.StringIO = Limited
+    for stream in sys.stdout, sys.stderr:
+        stream._buffers = collections.defaultdict(Limited)
     events = get_ipython().events  # noqa: F821  (passed in)
     events.register("pre_run_cell", lambda info: written.__setitem__(0, 0))
 
