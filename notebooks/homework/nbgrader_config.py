@@ -30,6 +30,9 @@ c.CourseDirectory.course_id = "variational-inference"
 # The exchange: a folder that students and instructor of a shared server can all reach.
 # c.Exchange.root = "/srv/nbgrader/exchange"
 
+# zip_collect: files named STUDENT_hw1.ipynb
+c.FileNameCollectorPlugin.named_regexp = r".*?(?P<student_id>[^/\\_]+)_(?P<file_id>hw\d+)\.ipynb$"
+
 # What a submission may use up: seconds a cell and a notebook, characters a cell.
 c.CarefulExecute.timeout = 60
 c.CarefulExecute.notebook_timeout = 900
