@@ -2,7 +2,7 @@
 
 e_step and m_step are the two coordinate updates as a page would write them. fit_em repeats
 them; on well-scaled data it sweeps the points once per iteration with the same updates in
-exponential-family form (two matrix products), and the tests hold the two equal.
+exponential-family form (mixture_sweep), and the tests hold the two equal.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from vi_helpers import results, validation
+from vi_helpers.mixture_sweep import Sweep, blocks, resolution, whiteners
 
-_BLOCK = 2**17  # numbers per block of rows: about a megabyte, so that a block stays in cache
 _EPS = np.finfo(float).eps
 
 
@@ -44,7 +44,7 @@ def init_params(X, num_components, rng):
     rng = validation.generator("rng", rng)
     _check_enough_points(X, K)
     var = X.var(axis=0)
-    var[var <= (10 * _EPS * np.abs(X).max(axis=0)) ** 2] = 0.0  # constant up to rounding
+    var[var <= resolution(X) ** 2] = 0.0  # constant up to rounding
     var[var == 0] = var.mean() or 1.0
     nearest = np.full(len(X), np.inf)
     chosen = [rng.integers(len(X))]
@@ -71,8 +71,8 @@ def e_step(X, params):
     X, params = _check(X, params)
     log_resp = np.empty((len(X), len(params.weights)))
     log_likelihood = 0.0
-    whiten, log_const = _whiteners(params)
-    for rows in _blocks(X, X.shape[1]):
+    whiten, log_const = whiteners(params.weights, params.covs)
+    for rows in blocks(len(X), X.shape[1]):
         log_joint = log_resp[rows]  # a view: filled here, normalised in place
         for k, mean in enumerate(params.means):
             y = (X[rows] - mean) @ whiten[k].T
@@ -97,7 +97,7 @@ def m_step(X, log_resp, reg=0.0):
         raise ValueError(f"log_resp must have shape ({len(X)}, K), got {log_resp.shape}")
     resp = np.exp(log_resp)
     validation.probabilities("exp(log_resp)", resp)
-    return _to_params(_moments(X, resp), X, _check_reg(reg))
+    return _to_params(_moments(X, resp), resolution(X), _check_reg(reg))
 
 
 def fit_em(X, init, *, max_iter=200, tol=1e-6, reg=0.0):
@@ -120,13 +120,13 @@ def fit_em(X, init, *, max_iter=200, tol=1e-6, reg=0.0):
     tol = float(validation.finite("tol", tol, ndim=0))
     reg = _check_reg(reg)
     _check_enough_points(X, len(params.weights))
-    sweep = _Sweep(X)
-    log_likelihood, moments = sweep(params)
+    sweep, rounding = Sweep(X), resolution(X)
+    log_likelihood, moments = _e_step_and_moments(X, params, sweep)
     elbos = [log_likelihood]
     converged = False
     while not converged and len(elbos) <= max_iter:
-        params = _to_params(moments, X, reg, f" in iteration {len(elbos)}")
-        log_likelihood, moments = sweep(params)
+        params = _to_params(moments, rounding, reg, f" in iteration {len(elbos)}")
+        log_likelihood, moments = _e_step_and_moments(X, params, sweep)
         elbos.append(log_likelihood)
         change = elbos[-1] - elbos[-2]
         converged = abs(change) < tol
@@ -135,96 +135,14 @@ def fit_em(X, init, *, max_iter=200, tol=1e-6, reg=0.0):
     return results.FitResult(params, np.array(elbos), converged, len(elbos) - 1)
 
 
-class _Sweep:
-    """One pass over the points: params -> (log-likelihood, moments for the M step).
-
-    log pi_k N(x | mu_k, Sigma_k) is linear in the features (1, x_i, x_i x_j), so the E step
-    is one product with the natural parameters and the moments are another. The products lose
-    about radius^2 / (smallest variance) digits' worth of rounding; when that is too much
-    the sweep uses e_step's form instead.
-    """
-
-    max_loss = 1e5
-
-    def __init__(self, X):
-        self.X, self.center = X, X.mean(axis=0)
-        self.scale = X.std(axis=0)
-        usable = (self.scale > 10 * _EPS * np.abs(X).max(axis=0)).all()
-        self.Z = np.ascontiguousarray(((X - self.center) / self.scale).T) if usable else None
-        self.radius2 = np.einsum("dn,dn->n", self.Z, self.Z).max() if usable else np.inf
-
-    def __call__(self, params):
-        if self.Z is not None and self._is_safe(params.covs):
-            log_likelihood, moments = self._fast(params)
-            if self._is_safe(moments[2]):
-                return log_likelihood, moments
-        log_resp, log_likelihood = e_step(self.X, params)
-        return log_likelihood, _moments(self.X, np.exp(log_resp, out=log_resp))
-
-    def _is_safe(self, covs):
-        scaled = covs / np.outer(self.scale, self.scale)
-        try:
-            smallest = np.linalg.eigvalsh(scaled).min()
-        except np.linalg.LinAlgError:  # not finite: an empty component
-            return False
-        return smallest * self.max_loss > self.radius2
-
-    def _fast(self, params):
-        K, D = params.means.shape
-        natural = self._natural(params)
-        stats, log_likelihood = np.zeros_like(natural), 0.0
-        for rows in _blocks(self.X, natural.shape[1]):
-            phi = _features(self.Z[:, rows])
-            resp = natural @ phi
-            top = resp.max(axis=0)
-            resp -= top
-            np.maximum(resp, -600.0, out=resp)  # subnormal numbers are slow, and count for nothing
-            np.exp(resp, out=resp)
-            total = resp.sum(axis=0)
-            resp /= total
-            log_likelihood += (np.log(total) + top).sum()
-            stats += resp @ phi.T
-        nk = stats[:, 0]
-        mean = stats[:, 1 : D + 1] / nk[:, None]
-        second = _unpack(stats[:, D + 1 :] / nk[:, None], D)
-        cov = second - mean[:, :, None] * mean[:, None, :]
-        scale = self.scale
-        return float(log_likelihood), (nk, self.center + scale * mean, cov * np.outer(scale, scale))
-
-    def _natural(self, params):
-        """Coefficients of log pi_k N(x | mu_k, Sigma_k) for the scaled features: (K, F)."""
-        scaled = GMMParams(
-            params.weights,
-            (params.means - self.center) / self.scale,
-            params.covs / np.outer(self.scale, self.scale),
-        )
-        whiten, log_const = _whiteners(scaled)
-        log_const = log_const - np.log(self.scale).sum()
-        precision = np.swapaxes(whiten, 1, 2) @ whiten
-        linear = np.einsum("kij,kj->ki", precision, scaled.means)
-        constant = log_const - 0.5 * np.einsum("ki,ki->k", linear, scaled.means)
-        i, j = np.triu_indices(linear.shape[1])
-        quadratic = precision[:, i, j] * np.where(i == j, -0.5, -1.0)
-        return np.concatenate([constant[:, None], linear, quadratic], axis=1)
-
-
-def _features(Z):
-    """(D, n) -> (F, n): one, the coordinates, and the products z_i z_j with i <= j."""
-    D, n = Z.shape
-    phi = np.empty((1 + D + D * (D + 1) // 2, n))
-    phi[0], phi[1 : D + 1] = 1.0, Z
-    start = D + 1
-    for i in range(D):
-        np.multiply(Z[i], Z[i:], out=phi[start : start + D - i])
-        start += D - i
-    return phi
-
-
-def _unpack(upper, D):
-    full = np.empty((len(upper), D, D))
-    i, j = np.triu_indices(D)
-    full[:, i, j] = full[:, j, i] = upper
-    return full
+def _e_step_and_moments(X, params, sweep):
+    """Log-likelihood, and what the next M step needs; by the sweep if it keeps the digits."""
+    if sweep.is_safe(params.covs):
+        log_likelihood, moments = sweep(params.weights, params.means, params.covs)
+        if sweep.is_safe(moments[2]):
+            return log_likelihood, moments
+    log_resp, log_likelihood = e_step(X, params)
+    return log_likelihood, _moments(X, np.exp(log_resp, out=log_resp))
 
 
 def _moments(X, resp):
@@ -240,7 +158,7 @@ def _moments(X, resp):
     return nk, means, covs
 
 
-def _to_params(moments, X, reg, where=""):
+def _to_params(moments, rounding, reg, where=""):
     nk, means, covs = moments
     if (nk <= 10 * _EPS).any():
         k = int(np.argmin(nk))
@@ -248,8 +166,8 @@ def _to_params(moments, X, reg, where=""):
             f"component {k} is empty{where}: its responsibilities sum to {nk[k]:.3g}; "
             "start elsewhere or use fewer components"
         )
-    covs = covs + reg * np.eye(X.shape[1])
-    for k in np.flatnonzero(~_well_defined(covs, X)):
+    covs = covs + reg * np.eye(len(rounding))
+    for k in np.flatnonzero(~_well_defined(covs, rounding)):
         raise ValueError(
             f"the covariance of component {k} is singular{where} ({nk[k]:.3g} points); "
             f"use reg > 0 (got {reg:g}), fewer components or another start"
@@ -257,32 +175,13 @@ def _to_params(moments, X, reg, where=""):
     return GMMParams(nk / nk.sum(), means, covs)
 
 
-def _well_defined(covs, X):
-    """Whether each covariance is positive definite beyond the rounding of X."""
+def _well_defined(covs, rounding):
+    """Whether each covariance is positive definite beyond the rounding of the data."""
     std = np.sqrt(np.diagonal(covs, axis1=1, axis2=2))
-    wide = (std > 10 * _EPS * np.abs(X).max(axis=0)).all(axis=1)
+    wide = (std > rounding).all(axis=1)
     std = np.where(std > 0, std, 1.0)
     correlation = covs / (std[:, :, None] * std[:, None, :])
-    return wide & (np.linalg.eigvalsh(correlation)[:, 0] > 10 * X.shape[1] * _EPS)
-
-
-def _whiteners(params):
-    """Inverse Cholesky factors (K, D, D), and log pi_k plus the Gaussian's log constant (K,)."""
-    D = params.means.shape[1]
-    try:
-        whiten = np.linalg.inv(np.linalg.cholesky(params.covs))
-    except np.linalg.LinAlgError as error:
-        raise ValueError("params.covs must be positive definite, got one that is not") from error
-    log_det = np.log(np.diagonal(whiten, axis1=1, axis2=2)).sum(axis=1)
-    with np.errstate(divide="ignore"):  # weight 0
-        log_weights = np.log(params.weights)
-    return whiten, log_weights + log_det - 0.5 * D * np.log(2 * np.pi)
-
-
-def _blocks(X, width):
-    """Slices of rows so that a block of width numbers a row has about _BLOCK numbers."""
-    size = max(256, _BLOCK // width)
-    return [slice(start, start + size) for start in range(0, len(X), size)]
+    return wide & (np.linalg.eigvalsh(correlation)[:, 0] > 10 * len(rounding) * _EPS)
 
 
 def _check(X, params):
