@@ -234,6 +234,19 @@ def test_bishop_10_2_both_directions():
     assert kl == pytest.approx(0, abs=1e-8)
 
 
+def test_a_plane_with_two_modes_has_an_optimum_at_each_and_its_kl_agrees_with_monte_carlo():
+    rng, tilt = np.random.default_rng(9), np.array([[0.6, -0.35], [-0.35, 0.6]])
+    log_p = densities.mvn_mixture([0.5, 0.5], [[-1.4, -1.4], [1.4, 1.4]], [tilt, tilt])
+    for start in (-2.0, 0.0, 2.0):
+        mean, cov, kl = divergences.fit_mvn(log_p, [start, start], np.eye(2))
+        np.testing.assert_allclose(mean, np.full(2, np.sign(start) * 1.4), atol=0.01)
+        log_q = lambda z, m=mean, c=cov: densities.mvn_logpdf(z, m, c)  # noqa: E731
+        draws = rng.multivariate_normal(mean, cov, size=20_000)
+        estimate, error = divergences.kl_mc(log_q, log_p, draws)
+        # rare draws between the modes carry what the standard error may miss
+        assert abs(estimate - kl) < 4 * error + 3e-4
+
+
 def test_wasserstein_agrees_with_the_closed_forms():
     q, p = stats.norm(0, 1).ppf, stats.norm(3, 2).ppf
     assert divergences.wasserstein(q, p, 2) == pytest.approx(np.hypot(3, 1), abs=1e-9)

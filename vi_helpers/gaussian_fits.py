@@ -5,6 +5,7 @@ matches mean and variance and is global. Everything is deterministic quadrature,
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.optimize import minimize
@@ -17,9 +18,6 @@ from vi_helpers.results import warn_not_converged
 # smooth f, and copes with sharp bends better than Gauss-Hermite of a similar size.
 _Z = np.linspace(-9, 9, 1801)
 _W = np.exp(normal_logpdf(_Z)) * (_Z[1] - _Z[0])
-# The same in the plane, coarser.
-_Z2 = np.stack(np.meshgrid(_Z[200:-200:20], _Z[200:-200:20]), axis=-1).reshape(-1, 2)
-_W2 = np.exp(normal_logpdf(_Z2).sum(axis=1)) * (20 * (_Z[1] - _Z[0])) ** 2
 
 
 @dataclass(frozen=True)
@@ -137,30 +135,40 @@ def fit_mvn(log_p, init_mean, init_cov, *, diagonal=False, max_iter=500):
         # v = (mean, two log standard deviations, slant); chol is lower triangular
         return v[:2], np.array([[np.exp(v[2]), 0.0], [v[4], np.exp(v[3])]])
 
-    def objective(v):
+    def objective(v, z, w):
         mean, chol = unpack(v)
-        values = evaluate("log_p", log_p, mean + _Z2 @ chol.T)
+        values = evaluate("log_p", log_p, mean + z @ chol.T)
         if np.isneginf(values).any():
             raise ValueError("log_p must be finite near q, got -inf: KL(q||p) is infinite there")
-        weighted = _W2 * values
+        weighted = w * values
         # d E[log p(m + Lz)] / d(m, L) by Stein's identity, as in exclusive_derivatives
-        by_mean = np.linalg.solve(chol.T, weighted @ _Z2)
-        by_chol = np.linalg.solve(
-            chol.T, (weighted[:, None] * _Z2).T @ _Z2 - weighted.sum() * np.eye(2)
-        )
+        by_mean = np.linalg.solve(chol.T, weighted @ z)
+        by_chol = (weighted[:, None] * z).T @ z - weighted.sum() * np.eye(2)
+        by_chol = np.linalg.solve(chol.T, by_chol)
         by_log_std = 1 + np.diag(by_chol) * np.diag(chol)
         slant = 0.0 if diagonal else by_chol[1, 0]
         value = -np.log(2 * np.pi * np.e) - v[2] - v[3] - weighted.sum()
         return value, -np.array([*by_mean, *by_log_std, slant])
 
-    start = np.array([*mean, *np.log(np.diag(chol)), chol[1, 0]])
-    options = {"gtol": 1e-7, "maxiter": max_iter}
-    fit = minimize(objective, start, jac=True, method="BFGS", options=options)
+    at = np.array([*mean, *np.log(np.diag(chol)), chol[1, 0]])
+    for step, gtol in ((0.2, 1e-4), (0.05, 1e-7)):  # go far on a coarse grid, end on a fine one
+        options = {"gtol": gtol, "maxiter": max_iter}
+        nodes = _plane_nodes(step)
+        fit = minimize(objective, at, args=nodes, jac=True, method="BFGS", options=options)
+        at = fit.x
     size = np.abs(fit.jac).max()
-    if size > 1e-5:
-        warn_not_converged("fit_mvn", fit.nit, size, options["gtol"])
-    mean, chol = unpack(fit.x)
+    if size > 1e-5:  # rounding may stop BFGS a little short of gtol
+        warn_not_converged("fit_mvn", fit.nit, size, gtol)
+    mean, chol = unpack(at)
     return mean, chol @ chol.T, float(fit.fun)
+
+
+@lru_cache(maxsize=2)
+def _plane_nodes(step):
+    """Nodes (S, 2) and weights (S,) for E[f(z)] under the standard normal of the plane."""
+    axis = step * np.arange(-round(6.5 / step), round(6.5 / step) + 1)
+    z = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    return z, np.exp(normal_logpdf(z).sum(axis=1)) * step**2
 
 
 def _normalise(log_p, centre, scale):
@@ -184,9 +192,13 @@ def _descend(log_p, log_z, init_mean, init_std, max_iter, tol):
     def unpack(v):
         return init_mean + init_std * v[0], init_std * np.exp(v[1])
 
-    def objective(v):
+    @lru_cache(maxsize=4)  # the optimiser asks for value, gradient and Hessian one by one
+    def at(v):
         value, gradient, hessian = exclusive_derivatives(log_p, *unpack(v))
         return value + log_z, gradient * scale, hessian * np.outer(scale, scale)
+
+    def objective(v):
+        return at(tuple(v))
 
     start = np.zeros(2)
     if not np.isfinite(objective(start)[0]):
