@@ -11,6 +11,7 @@ import copy
 import functools
 import re
 import shutil
+import site
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,7 @@ def system_paths():
     etc = ["ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "fonts", "localtime"]
     paths = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", *(f"/etc/{name}" for name in etc)]
     paths += [sys.base_prefix, sys.prefix, str(Path(sys.executable).resolve().parents[1])]
+    paths += [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     return [path for path in dict.fromkeys(paths) if path != "/" and Path(path).exists()]
 
 
@@ -54,6 +56,7 @@ def box_command(folder, hidden=()):
         if Path(path).is_dir() and any(Path(path).is_relative_to(p) for p in system_paths()):
             command += ["--tmpfs", str(path)]
     variables = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "LANG": "C.UTF-8"}
+    variables["PYTHONUSERBASE"] = site.getuserbase()
     variables |= {"OMP_NUM_THREADS": "1", "MPLCONFIGDIR": f"{folder}/matplotlib"}
     for name, value in variables.items():
         command += ["--setenv", name, value]
@@ -68,7 +71,12 @@ def can_isolate():
         return False
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "work").mkdir()
-        command = [*box_command(folder), sys.executable, "-c", "pass"]
+        command = [
+            *box_command(folder),
+            sys.executable,
+            "-c",
+            "import ipykernel, scipy, matplotlib",
+        ]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
