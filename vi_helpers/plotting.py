@@ -6,6 +6,7 @@ return the Axes, and never call show or change global style.
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import to_rgb
 
 # Okabe and Ito's palette, safe for colour-blind readers (without its yellow, faint on white).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -89,4 +90,19 @@ def plot_images(images, ncols=10, ax=None, title=None, vmax=1.0):
     ax.set_axis_off()
     if title:
         ax.set_title(title, fontsize=10)
+    return ax
+
+
+def plot_mixture(X, resp, means, covs, ax=None, radii=(1, 2), size=14):
+    """Points in the plane, coloured by responsibility, with an ellipse for each component.
+
+    X : (N, 2); resp : (N, K) probabilities; means : (K, 2); covs : (K, 2, 2)
+    A point shared by components gets the mixture of their colours.
+    """
+    ax = new_axes(ax, figsize=(4.5, 4))
+    palette = np.array([to_rgb(line_style(k)["color"]) for k in range(len(means))])
+    ax.scatter(*X.T, s=size, c=np.clip(resp @ palette, 0, 1), alpha=0.7, linewidths=0)
+    for k, (mean, cov) in enumerate(zip(means, covs, strict=True)):
+        plot_ellipse(mean, cov, ax, radii, linewidth=1.8, **line_style(k))
+        ax.plot(*mean, marker="x", color="black", markersize=7, markeredgewidth=2)
     return ax
