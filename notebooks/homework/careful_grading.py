@@ -49,9 +49,9 @@ def system_paths():
 def box_command(folder, hidden=()):
     """The bwrap command line: only `folder` is writable, no network, `hidden` covered."""
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
+    command += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
     for path in system_paths():
         command += ["--ro-bind", path, path]
-    command += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
     for path in hidden:
         if Path(path).is_dir() and any(Path(path).is_relative_to(p) for p in system_paths()):
             command += ["--tmpfs", str(path)]

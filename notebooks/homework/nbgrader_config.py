@@ -1,5 +1,6 @@
 """nbgrader's settings for this course; README.md beside it is the instructor's page."""
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -19,6 +20,8 @@ from nbgrader.preprocessors import (
 from sqlalchemy.exc import SAWarning
 
 HERE = Path(__file__).resolve().parent
+# nbgrader calls `alembic` by its bare name, also when the environment is not activated
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 sys.path.insert(0, str(HERE))
 import careful_grading as careful  # noqa: E402
 
