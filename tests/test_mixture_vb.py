@@ -10,6 +10,7 @@ from scipy.special import gammaln, logsumexp
 from sklearn.exceptions import ConvergenceWarning as SklearnWarning
 from sklearn.mixture import BayesianGaussianMixture
 
+from vi_helpers import mixture_em
 from vi_helpers import mixture_vb as vb
 from vi_helpers.results import ConvergenceWarning
 
@@ -318,6 +319,15 @@ def test_the_same_start_gives_the_same_fit_and_rng_moves_the_start():
     assert all((s.sum(axis=1) == 1).all() for s in starts)
 
 
+def test_a_start_may_be_a_fitted_mixture_and_a_prior_may_be_a_dict():
+    rng = np.random.default_rng(16)
+    X = blobs(rng, [[0, 0], [6, 1]], 30)
+    prior = some_prior(2)
+    ml = mixture_em.fit_em(X, mixture_em.init_params(X, 2, rng)).params
+    by_resp = vb.fit_vb(X, 2, prior=prior, init=np.exp(mixture_em.e_step(X, ml)[0]))
+    np.testing.assert_array_equal(vb.fit_vb(X, 2, prior=vars(prior), init=ml).elbos, by_resp.elbos)
+
+
 def test_a_fit_stopped_too_early_says_so_once():
     X = blobs(np.random.default_rng(14), [[0, 0], [2, 1]], 30)
     with pytest.warns(ConvergenceWarning, match="fit_vb did not converge in 2") as record:
@@ -339,6 +349,7 @@ def test_a_fit_stopped_too_early_says_so_once():
         ({"init": np.ones((20, 2))}, "init must sum to 1"),
         ({"init": np.ones((3, 2)) / 2}, "init must have shape"),
         ({"prior": some_prior(3)}, "prior must have dimension 2, got 3"),
+        ({"prior": 3.0}, "prior must be a Prior, got float"),
         ({"rng": 7}, "rng must be a numpy.random.Generator"),
         ({"tol": -1.0}, "tol must be positive"),
     ],

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import digamma, gammaln, logsumexp, multigammaln, xlogy
 
-from . import validation
+from . import mixture_em, validation
 from .results import FitResult, warn_not_converged
 
 LOG_2PI = np.log(2 * np.pi)
@@ -176,8 +176,9 @@ def fit_vb(X, num_components, *, prior=None, init=None, max_iter=500, tol=1e-6, 
     """Coordinate ascent on the ELBO until an iteration changes it by less than tol.
 
     X     : (N, D)
-    prior : Prior; None takes default_prior(X)
-    init  : VBParams, or responsibilities (N, K); None takes init_resp(X, num_components, rng)
+    prior : Prior, or a dict of its fields; None takes default_prior(X)
+    init  : VBParams, responsibilities (N, K), or GMMParams whose E step gives them;
+            None takes init_resp(X, num_components, rng)
     rng   : numpy Generator for that start; None takes a fixed one, so the fit is repeatable
     tol   : nats for the whole data set
     Returns FitResult: params a VBParams, elbos[i] the ELBO after the i-th M step and the E step
@@ -190,6 +191,7 @@ def fit_vb(X, num_components, *, prior=None, init=None, max_iter=500, tol=1e-6, 
     max_iter = validation.integer("max_iter", max_iter)
     tol = float(validation.positive("tol", tol, ndim=0))
     prior = default_prior(X) if prior is None else prior
+    prior = Prior(**prior) if isinstance(prior, dict) else prior
     if not isinstance(prior, Prior):
         raise ValueError(f"prior must be a Prior, got {type(prior).__name__}")
     if np.shape(prior.m0) != X.shape[1:]:
@@ -259,6 +261,8 @@ def _start(X, num_components, prior, init, rng):
     if init is None:
         rng = np.random.default_rng(0) if rng is None else rng
         init = init_resp(X, num_components, rng)
+    if isinstance(init, mixture_em.GMMParams):
+        init = np.exp(mixture_em.e_step(X, init)[0])
     resp = validation.probabilities("init", init, shape=(len(X), num_components))
     with np.errstate(divide="ignore"):  # a hard assignment has log responsibility -inf
         return m_step(X, np.log(resp), prior)
