@@ -131,6 +131,24 @@ def test_mean_of_one_sample_elbos_is_the_integral_under_q(likelihood):
     assert recon.mean().item() == pytest.approx(integral, abs=5 * recon.std().item() / 141)
 
 
+@pytest.mark.parametrize("likelihood", vae.LIKELIHOODS)
+def test_log_likelihood_and_its_gradient_are_those_of_torch_distributions(likelihood):
+    model = tiny(likelihood)
+    x = torch.tensor(example_images(likelihood))
+    out = model.decode(torch.randn(3, 1, generator=gen(4)).double()).detach().requires_grad_()
+    pixels = {
+        "bernoulli": lambda: torch.distributions.Bernoulli(logits=out),
+        "categorical": lambda: torch.distributions.Categorical(logits=out),
+        "gaussian": lambda: torch.distributions.Normal(out, model.log_noise_std.exp()),
+    }[likelihood]()
+    expected, ours = pixels.log_prob(x).sum((1, 2)), model.log_likelihood(x, out)
+    torch.testing.assert_close(ours, expected)
+    torch.testing.assert_close(model.log_pixels(x, out).sum((1, 2)), expected)
+    weights = torch.tensor([1.0, -2.0, 0.5], dtype=torch.double)
+    gradients = [torch.autograd.grad(term @ weights, out)[0] for term in (ours, expected)]
+    torch.testing.assert_close(*gradients)
+
+
 def test_importance_weights_are_constant_where_the_encoder_is_exact(monkeypatch):
     model, data, exact = ppca()
     log_w = vae.log_weights(model, data, 3, gen()).numpy()

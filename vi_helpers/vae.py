@@ -7,7 +7,6 @@ with every constant kept, so an ELBO can be compared with log p(x).
 
 import math
 import sys
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from vi_helpers import vae_nets, validation
-from vi_helpers.vae_nets import LIKELIHOODS, NUM_LEVELS, as_images
+from vi_helpers.vae_nets import LIKELIHOODS, NUM_LEVELS, TrainResult, as_images
 from vi_helpers.vae_nets import load_checkpoint as load_checkpoint
 from vi_helpers.vae_nets import save_checkpoint as save_checkpoint
 
@@ -64,8 +63,8 @@ class VAE(nn.Module):
 
     def encode(self, x):
         """Return mean and log_std of q(z | x), each (B, latent_dim), for x (B, *image_shape)."""
-        scale = NUM_LEVELS - 1 if self.likelihood == "categorical" else 1
-        return self.encoder(x / scale).chunk(2, dim=-1)
+        x = x / (NUM_LEVELS - 1) if self.likelihood == "categorical" else x
+        return self.encoder(x).chunk(2, dim=-1)
 
     def decode(self, z):
         """Return the decoder's output for z (..., latent_dim).
@@ -95,7 +94,7 @@ class VAE(nn.Module):
         """log p(x | z): log_pixels summed over the pixels, (...,)."""
         if self.likelihood == "bernoulli":  # the same sum in half the time
             x, logits = (values.flatten(-len(self.image_shape)) for values in (x, out))
-            return torch.linalg.vecdot(x, logits) - functional.softplus(logits).sum(-1)
+            return vae_nets.BernoulliLogLikelihood.apply(x, logits)
         return self.log_pixels(x, out).flatten(-len(self.image_shape)).sum(-1)
 
     def mean_image(self, z):
@@ -126,25 +125,6 @@ def _terms(model, x, generator):
     mean, log_std = model.encode(x)
     z = mean + torch.exp(log_std) * vae_nets.draw_noise(mean.shape, mean, generator)
     return model.log_likelihood(x, model.decode(z)), kl_to_prior(mean, log_std)
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What training did. trace holds one entry per epoch, in nats per image, under the names
-    recon, kl, elbo (averages while training) and, when test images were given, test_recon,
-    test_kl, test_elbo (after the epoch). n_iter counts epochs, a last unfinished one too;
-    converged is False when the training was interrupted."""
-
-    params: VAE
-    trace: dict
-    converged: bool
-    n_iter: int
-    num_images: int
-
-    @property
-    def elbos(self):
-        """Training ELBO of each epoch, in nats for the whole data set, (n_iter,)."""
-        return self.trace["elbo"] * self.num_images
 
 
 def train_vae(

@@ -1,17 +1,38 @@
-"""What vae.py stands on: networks, the check of their input, noise, checkpoints."""
+"""What vae.py stands on: networks, the check of their input, noise, results, checkpoints."""
 
 import itertools
 import math
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 LIKELIHOODS = ("bernoulli", "categorical", "gaussian")
 NUM_LEVELS = 256  # grey levels of the categorical decoder
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What training did. trace holds one entry per epoch, in nats per image, under the names
+    recon, kl, elbo (averages while training) and, when test images were given, test_recon,
+    test_kl, test_elbo (after the epoch). n_iter counts epochs, a last unfinished one too;
+    converged is False when the training was interrupted."""
+
+    params: nn.Module
+    trace: dict
+    converged: bool
+    n_iter: int
+    num_images: int
+
+    @property
+    def elbos(self):
+        """Training ELBO of each epoch, in nats for the whole data set, (n_iter,)."""
+        return self.trace["elbo"] * self.num_images
 
 
 def dense_pair(latent_dim, hidden, image_shape, features):
@@ -47,6 +68,23 @@ def conv_pair(latent_dim, channels, image_shape, features):
     for inputs, outputs in itertools.pairwise(back):
         decoder += [nn.SiLU(), nn.utils.skip_init(nn.ConvTranspose2d, inputs, outputs, 4, 2, 1)]
     return nn.Sequential(*encoder), nn.Sequential(*decoder)
+
+
+class BernoulliLogLikelihood(torch.autograd.Function):
+    """Sum over the last axis of x l - log(1 + exp(l)), l the logits; only l gets a gradient.
+
+    Autograd would make three passes over the pixels where x - sigmoid(l) is one and a half.
+    """
+
+    @staticmethod
+    def forward(ctx, x, logits):
+        ctx.save_for_backward(x, logits)
+        return (x * logits).sub_(functional.softplus(logits)).sum(-1)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, logits = ctx.saved_tensors
+        return None, torch.sigmoid(logits).neg_().add_(x).mul_(grad.unsqueeze(-1))
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from vi_helpers import datasets, vae
 
 LATENT, HIDDEN, PIXELS = 20, 256, 784
 BATCH, LR = 500, 2e-2  # as notebook 09 trains
-ROUNDS, NUM_IMAGES = 3, 20_000
+ROUNDS, NUM_IMAGES = 3, 40_000
 
 
 class Digits(Dataset):
