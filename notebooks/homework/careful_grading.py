@@ -27,7 +27,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from nbgrader import utils
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
-from traitlets import Integer
+from traitlets import Integer, List
 
 HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS[^\n]*\n?", re.M | re.S)
 CHECK = re.compile(r"@score\.check\(\s*(\"[^\"]*\"|'[^']*'),\s*([\d.]+)\s*,?\s*\)")
@@ -297,6 +297,8 @@ class HideTests(NbGraderPreprocessor):
     Check cells keep their visible source and one line for each visible check. A submission could
     print the hidden tests while it is graded, so of other outputs only the kind of error returns.
     """
+
+    display_data_priority = List().tag(config=True)  # nbconvert sets it and warns where it is not
 
     def preprocess_cell(self, cell, resources, index):
         if cell.cell_type != "code":
