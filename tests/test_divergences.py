@@ -92,6 +92,17 @@ def test_kl_categorical_handles_zeros_on_either_side():
     assert divergences.kl_categorical(q, p[0]).shape == (4,)
 
 
+def test_rounding_leaves_no_negative_divergence_between_neighbours():
+    rng = np.random.default_rng(10)
+    q = rng.dirichlet(np.ones(5), size=2000)
+    p = q * (1 + 1e-13 * rng.normal(size=q.shape))
+    p /= p.sum(axis=-1, keepdims=True)
+    assert divergences.kl_categorical(q, p).min() >= 0
+    assert divergences.kl_bernoulli(q, np.clip(p, 0, 1)).min() >= 0
+    covs = np.stack([random_cov(rng, 3) for _ in range(300)])
+    assert divergences.kl_mvn(np.zeros(3), covs, np.zeros(3), covs * (1 + 1e-13)).min() >= 0
+
+
 def test_kl_bernoulli_is_the_categorical_kl_of_two_outcomes():
     q, p = np.array([0.0, 0.2, 1.0, 0.5, 0.5]), np.array([0.3, 0.7, 1.0, 0.5, 0.0])
     both = divergences.kl_categorical(np.stack([q, 1 - q], -1), np.stack([p, 1 - p], -1))

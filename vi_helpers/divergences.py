@@ -36,8 +36,8 @@ def kl_normal(mean_q, std_q, mean_p, std_p):
     std_q, std_p = validation.positive("std_q", std_q), validation.positive("std_p", std_p)
     _check_broadcast(mean_q=mean_q, std_q=std_q, mean_p=mean_p, std_p=std_p)
     log_ratio = np.log(std_q) - np.log(std_p)
-    kl = 0.5 * (np.expm1(2 * log_ratio) + ((mean_q - mean_p) / std_p) ** 2) - log_ratio
-    return np.maximum(kl, 0.0)  # rounding can leave -1e-17 when the two are equal
+    # expm1 keeps the digits, and the sign, when the two are nearly equal
+    return 0.5 * (np.expm1(2 * log_ratio) + ((mean_q - mean_p) / std_p) ** 2) - log_ratio
 
 
 def kl_mvn(mean_q, cov_q, mean_p, cov_p):
