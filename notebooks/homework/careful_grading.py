@@ -52,9 +52,11 @@ def box_command(folder, hidden=()):
     command += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
     for path in system_paths():
         command += ["--ro-bind", path, path]
-    for path in hidden:
-        if Path(path).is_dir() and any(Path(path).is_relative_to(p) for p in system_paths()):
+    for path in map(Path, hidden):
+        if path.is_dir() and any(path.is_relative_to(other) for other in system_paths()):
             command += ["--tmpfs", str(path)]
+            for inner in system_paths():  # such as a virtual environment in the repository
+                command += ["--ro-bind", inner, inner] if Path(inner).is_relative_to(path) else []
     variables = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "LANG": "C.UTF-8"}
     variables["PYTHONUSERBASE"] = site.getuserbase()
     variables |= {"OMP_NUM_THREADS": "1", "MPLCONFIGDIR": f"{folder}/matplotlib"}
@@ -71,12 +73,8 @@ def can_isolate():
         return False
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "work").mkdir()
-        command = [
-            *box_command(folder),
-            sys.executable,
-            "-c",
-            "import ipykernel, scipy, matplotlib",
-        ]
+        command = box_command(folder, IsolatedKernelManager.hidden)
+        command += [sys.executable, "-c", "import ipykernel, scipy, matplotlib"]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 

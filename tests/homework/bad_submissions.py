@@ -87,13 +87,12 @@ def elbo(*arguments):
 SHOW = "print(LOOT, In)\nraise ValueError(str(LOOT))"
 WRITE = """
 import os, pathlib, socket
-found = []
-for folder in COURSE, "/", "/usr", os.path.expanduser("~root"):
-    try:
-        (pathlib.Path(folder) / "written-by-a-submission").write_text("x")
-        found.append(folder)
-    except OSError:
-        pass
+found = [folder for folder in ("/", "/usr", "/root") if os.access(folder, os.W_OK)]
+try:
+    pathlib.Path(COURSE, "written-by-a-submission").write_text("x")
+    found.append(COURSE)
+except OSError:
+    pass
 for path in COURSE + "/gradebook.db", COURSE + "/source/hw1/hw1.ipynb":
     found += [path] if os.path.exists(path) else []
 try:
