@@ -21,8 +21,8 @@ def run(path):
     """Execute the notebook in its own folder; return it with everything stray removed."""
     notebook = nbformat.read(path, as_version=4)
     folder = {"metadata": {"path": str(Path(path).parent)}}
-    client = NotebookClient(notebook, timeout=900, record_timing=False, resources=folder)
-    return strip(client.execute())
+    options = {"timeout": 900, "record_timing": False, "coalesce_streams": True}
+    return strip(NotebookClient(notebook, resources=folder, **options).execute())
 
 
 def strip(notebook):
