@@ -132,14 +132,12 @@ CLASS = {
     ),
     "writes": (before("hw1-01b-answer", WRITE), [], ""),
     "floods": (
-        before("hw1-02b-answer", "for i in range(1000):\n    print('x' * 1_000_000)"),
+        lambda cells: [
+            before("hw1-02b-answer", "for i in range(1000):\n    print('x' * 1_000_000)")(cells),
+            append("hw1-05b-answer", "print('x' * 1_000_000_000)")(cells),
+        ],
         [],
-        "OutputLimitError",
-    ),
-    "floods_at_once": (
-        append("hw1-05b-answer", "print('x' * 1_000_000_000)"),
-        [],
-        "OutputLimitError",
+        "hw1-05b-answer: OutputLimitError",
     ),
     # its own answers to tasks 3 and 5 call the redefined float and break
     "redefines": (
@@ -181,12 +179,12 @@ CLASS = {
     ),
     "copies": (copy_answer, [], "2 copies"),
     "imports_answer": (append("hw1-01b-answer", HELPERS), [], "mentions vi_helpers"),
-    "raises": (before("hw1-00-setup", RAISE), [], "ModuleNotFoundError"),
     "careless": (
         lambda cells: [
             append("hw1-05b-answer", "def fit_q(*a): raise SystemExit")(cells),
             append("hw1-07b-answer", "import warnings\nwarnings.warn('careful')")(cells),
             replace("hw1-02b-answer", RAISE)(cells),
+            before("hw1-00-setup", RAISE)(cells),
         ],
         [T2, T5],
         "hw1-02b-answer: ModuleNotFoundError",
