@@ -27,6 +27,7 @@ DRAWINGS = {
     ),
     "plot_contours": lambda ax: plotting.plot_contours(target, (-3, 5), (-5, 5), ax=ax),
     "plot_ellipse": lambda ax: plotting.plot_ellipse([1, 0], np.eye(2), ax=ax),
+    "plot_images": lambda ax: plotting.plot_images(np.ones((7, 3, 4)), ncols=5, ax=ax),
 }
 
 
@@ -72,3 +73,11 @@ def test_contours_sit_at_the_stated_drops_below_the_peak(ax):
     peak = target(np.array([[1.0, 0.0]]))[0]
     for path, drop in zip(contours.get_paths(), (2.0, 0.5), strict=True):
         np.testing.assert_allclose(peak - target(path.vertices), drop, atol=0.02)
+
+
+def test_images_lie_in_rows_with_a_grey_line_between(ax):
+    images = np.arange(7.0)[:, None, None] * np.ones((7, 3, 4))
+    mosaic = plotting.plot_images(images, ncols=5, ax=ax, vmax=6).images[0].get_array()
+    assert mosaic.shape == (2 * 4 - 1, 5 * 5 - 1)
+    assert (mosaic[4:, 5:9] == 6).all() and (mosaic[:3, :4] == 0).all()
+    assert (mosaic[3] == 1.5).all() and (mosaic[4:, 10:14] == 0).all()

@@ -157,7 +157,7 @@ def load_checkpoint(model, path):
     """
     try:
         checkpoint = torch.load(path, map_location=model.device, weights_only=True)
-        theirs, state = checkpoint["architecture"], checkpoint["state"]
+        theirs, state = dict(checkpoint["architecture"]), checkpoint["state"]
     except OSError:
         raise  # a missing file says so itself
     except Exception as error:
