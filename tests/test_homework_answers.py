@@ -1,6 +1,7 @@
 """Every homework check gives full marks to correct answers and takes points from wrong ones."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -20,6 +21,30 @@ def read(name):
     graded = [c for c in cells if c["cell_type"] == "code" and "nbgrader" in c["metadata"]]
     infos = [c["metadata"]["nbgrader"] for c in graded]
     return tasks, {i["grade_id"]: i["points"] for i in infos if i["grade"]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_cells_keep_the_rules_that_grading_relies_on(name):
+    cells = json.loads((SOURCE / name / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    cells = [c for c in cells if "nbgrader" in c["metadata"]]
+    tags = [c["metadata"]["nbgrader"] for c in cells]
+    ids = [tag["grade_id"] for tag in tags]
+    assert ids == sorted(set(ids)), "a missing cell is put back where its id sorts"
+    for tag, cell in zip(tags, cells, strict=True):
+        source = "".join(cell["source"])
+        if tag["solution"] and cell["cell_type"] == "code":
+            assert source.count("### BEGIN SOLUTION") == source.count("### END SOLUTION") == 1
+        elif tag["solution"]:
+            assert "*Marking: " in source
+        elif tag["grade"]:
+            assert source.splitlines()[-1] == "score.total()"
+            assert (
+                source.count("### BEGIN HIDDEN TESTS") == source.count("### END HIDDEN TESTS") == 1
+            )
+            points = re.findall(r"@score\.check\(\s*\"[^\"]+\",\s*([\d.]+),?\s*\)", source)
+            assert sum(map(float, points)) == tag["points"], tag["grade_id"]
+        else:
+            assert tag["locked"] and "import vi_helpers" not in source
 
 
 def score(name, variants):

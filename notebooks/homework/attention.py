@@ -13,6 +13,7 @@ from nbgrader.api import Gradebook, MissingEntry
 HERE = Path.cwd() if (Path.cwd() / "nbgrader_config.py").exists() else Path(__file__).parent
 LARGE_MB = 20
 SUSPICIOUS = (
+    "class Score",
     "vi_helpers", "_homework_guard", "_getframe", "inspect", "sys.modules", "ctypes",
     "subprocess", "os.system", "get_ipython",
 )  # fmt: skip

@@ -146,7 +146,7 @@ CLASS = {
             append("hw1-04b-answer", BLANK)(cells),
         ],
         [T3, T4, T5],
-        "",
+        "mentions class Score",
     ),
     "shadows": (
         lambda cells: [
