@@ -183,12 +183,15 @@ def test_importance_weighted_bounds_rise_to_the_exact_value(spectrum, learned):
 
 
 def test_only_a_kl_weight_of_at_least_one_keeps_the_bound(spectrum):
+    kls = []
     for beta in (0.2, 1.0, 4.0):
         model = learn(spectrum, 200, beta)
         recon, kl = vae.evaluate(model, np.repeat(spectrum, 50, 0), gen(2))
         value, error = mean_and_error(recon - beta * kl, len(spectrum))
         log_p = ppca.log_evidence(spectrum, as_ppca(model)).mean()
         assert (value < log_p + 4 * error) if beta >= 1 else (value > log_p + 10 * error)
+        kls.append(kl.mean().item())
+    assert kls[0] > 1.2 * kls[1] > 1.2 * 1.2 * kls[2], "a larger weight spends fewer nats"
 
 
 # The KL term
