@@ -1,5 +1,9 @@
 """The environment check tells a good environment from a bad one."""
 
+import re
+import sys
+from pathlib import Path
+
 from vi_helpers import environment
 
 
@@ -24,8 +28,24 @@ def test_a_missing_package_an_old_one_and_a_broken_torch_are_each_named(monkeypa
     monkeypatch.setattr(environment.metadata, "version", version)
     text = environment.verdict(environment.check_packages(), "torch does not work: DLL")
     assert text.startswith("Verdict: NOT ready")
-    for part in ("scipy is missing", "numpy is 0.1, wanted >=2", "torch does not work: DLL", "pip"):
+    for part in ("scipy is missing", "numpy is 0.1, wanted >=2", "torch does not work: DLL"):
         assert part in text
+
+
+def test_the_advice_repairs_the_python_that_runs_from_the_folder_that_holds_the_file():
+    text = environment.verdict([("scipy", "missing", ">=1", False)])
+    folder = Path(re.search(r'cd "(.+)"', text)[1])
+    assert (folder / "requirements.txt").is_file()
+    assert sys.executable in text and "-m pip install -r requirements.txt" in text
+
+
+def test_the_package_itself_may_be_missing(monkeypatch):
+    def requires(name):
+        raise environment.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(environment.metadata, "requires", requires)
+    text = environment.verdict(environment.check_packages())
+    assert text.startswith("Verdict: NOT ready") and "vi-helpers is missing" in text
 
 
 def test_a_torch_that_fails_to_import_is_reported_not_raised(monkeypatch):

@@ -3,6 +3,7 @@
 import platform
 import sys
 from importlib import metadata
+from pathlib import Path
 
 from packaging.requirements import Requirement
 
@@ -19,7 +20,11 @@ def check_packages():
     python = platform.python_version()
     wanted = ".".join(map(str, MINIMUM_PYTHON))
     rows = [("Python", python, f">={wanted}", sys.version_info >= MINIMUM_PYTHON)]
-    for line in metadata.requires(PACKAGE):
+    try:
+        lines = metadata.requires(PACKAGE)
+    except metadata.PackageNotFoundError:  # imported from a folder, by a Python without it
+        return [*rows, (PACKAGE, "missing", "installed", False)]
+    for line in lines:
         requirement = Requirement(line)
         if requirement.marker and not requirement.marker.evaluate({"extra": "course"}):
             continue
@@ -49,5 +54,11 @@ def verdict(rows, *problems):
     found += [problem for problem in problems if problem]
     if not found:
         return "Verdict: ready. Every notebook of the course will run here."
-    advice = "Repair it with: python -m pip install -r requirements.txt"
-    return "\n".join(["Verdict: NOT ready.", *(f"- {line}" for line in found), advice])
+    # The Python of this kernel, by its full name: a terminal's `python` may be another one.
+    python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
+    advice = (
+        "To repair it, type in a terminal, and then restart this notebook's kernel:",
+        f'  cd "{Path(__file__).resolve().parents[1]}"',
+        f"  {python} -m pip install -r requirements.txt",
+    )
+    return "\n".join(["Verdict: NOT ready.", *(f"- {line}" for line in found), *advice])
