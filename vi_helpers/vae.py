@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from vi_helpers import vae_nets, validation
 from vi_helpers.vae_nets import LIKELIHOODS, NUM_LEVELS, TrainResult, as_images
+from vi_helpers.vae_nets import default_device as default_device
 from vi_helpers.vae_nets import load_checkpoint as load_checkpoint
 from vi_helpers.vae_nets import save_checkpoint as save_checkpoint
 
@@ -145,7 +146,7 @@ def train_vae(
     if float(validation.finite("beta", beta, ndim=0)) < 0:
         raise ValueError(f"beta must be at least 0, got {beta:g}")
     generator = vae_nets.or_seed_zero(generator)
-    model.to(device or vae_nets.default_device())
+    model.to(device or default_device())
     images = as_images(model, images, "images")
     if test_images is not None:
         test_images = as_images(model, test_images, "test_images")
