@@ -289,7 +289,9 @@ def test_convolutional_pair_has_the_shapes_of_the_dense_one(likelihood, side):
         ({"latent_dim": 0}, "latent_dim must be an integer >= 1, got 0"),
         ({"hidden_dims": (8, 0)}, "hidden_dims must be an integer >= 1, got 0"),
         ({"likelihood": "poisson"}, "likelihood must be one of 'bernoulli'.*'poisson'"),
+        ({"hidden_dims": 8}, "hidden_dims must be a sequence of integers >= 1, got 8"),
         ({"image_shape": (0, 4)}, "image_shape must be an integer >= 1"),
+        ({"generator": 0}, "generator must be a torch.Generator, got int"),
         ({"image_shape": (6, 4), "conv": True, "hidden_dims": (2, 2)}, "a multiple of 4"),
         ({"likelihood": "gaussian", "noise_std": -1.0}, "noise_std must be positive"),
     ],
@@ -302,11 +304,12 @@ def test_impossible_architectures_are_refused(change, message):
 @pytest.mark.parametrize(
     ("likelihood", "x", "message"),
     [
-        ("bernoulli", np.zeros((2, 3, 3)), r"x must have shape \(B, \*\(2, 2\)\), got \(2, 3, 3\)"),
+        ("bernoulli", np.zeros((2, 3, 3)), r"x must have shape \(B, 2, 2\), got \(2, 3, 3\)"),
         ("bernoulli", np.zeros((2, 2)), "x must have shape"),
         ("bernoulli", np.zeros((0, 2, 2)), "x must have shape"),
         ("bernoulli", np.full((1, 2, 2), 255), r"in \[0, 1\], got values from 255 to 255"),
         ("bernoulli", np.full((1, 2, 2), np.nan), "x must be finite"),
+        ("bernoulli", "an image", "x must be real numbers"),
         ("categorical", np.full((1, 2, 2), 256), r"in \[0, 255\]"),
         ("categorical", np.full((1, 2, 2), 0.5), "whole grey levels"),
         ("gaussian", np.full((1, 2, 2), np.inf), "x must be finite"),

@@ -41,8 +41,8 @@ class VAE(nn.Module):
     ):  # fmt: skip
         super().__init__()
         self.latent_dim = validation.integer("latent_dim", latent_dim)
-        hidden = [validation.integer("hidden_dims", width) for width in hidden_dims]
-        self.image_shape = tuple(validation.integer("image_shape", n) for n in image_shape)
+        hidden = vae_nets.sizes("hidden_dims", hidden_dims)
+        self.image_shape = tuple(vae_nets.sizes("image_shape", image_shape))
         self.likelihood = validation.one_of("likelihood", likelihood, LIKELIHOODS)
         self.architecture = {
             "latent_dim": self.latent_dim, "hidden_dims": hidden, "likelihood": likelihood,

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from vi_helpers import validation
+
 LIKELIHOODS = ("bernoulli", "categorical", "gaussian")
 NUM_LEVELS = 256  # grey levels of the categorical decoder
 
@@ -33,6 +35,13 @@ class TrainResult:
     def elbos(self):
         """Training ELBO of each epoch, in nats for the whole data set, (n_iter,)."""
         return self.trace["elbo"] * self.num_images
+
+
+def sizes(name, values):
+    """values as a list of integers >= 1, or ValueError."""
+    if np.ndim(values) != 1:
+        raise ValueError(f"{name} must be a sequence of integers >= 1, got {values!r}")
+    return [validation.integer(name, value) for value in values]
 
 
 def dense_pair(latent_dim, hidden, image_shape, features):
@@ -99,10 +108,15 @@ def initialise(model, generator):
 
 def as_images(model, x, name="x"):
     """Return x as a tensor of the model's type on its device, or raise ValueError."""
-    x = x if torch.is_tensor(x) else torch.tensor(np.asarray(x))  # a copy: x may be read-only
+    if not torch.is_tensor(x):
+        x = np.asarray(x)
+        if x.dtype.kind not in "buif":
+            raise ValueError(f"{name} must be real numbers, got an array of {x.dtype}")
+        x = torch.tensor(x)  # a copy: x may be read-only
     x = x.to(model.device, next(model.parameters()).dtype)
     if tuple(x.shape[1:]) != model.image_shape or x.ndim == 0 or len(x) == 0:
-        raise ValueError(f"{name} must have shape (B, *{model.image_shape}), got {tuple(x.shape)}")
+        wanted = ", ".join(map(str, model.image_shape))
+        raise ValueError(f"{name} must have shape (B, {wanted}), got {tuple(x.shape)}")
     low, high = (value.item() for value in torch.aminmax(x))
     if not math.isfinite(low + high):
         raise ValueError(f"{name} must be finite, got NaN or infinite values")
@@ -120,8 +134,12 @@ def default_device():
 
 
 def or_seed_zero(generator):
-    """generator, or a new one with seed 0 in place of None."""
-    return torch.Generator().manual_seed(0) if generator is None else generator
+    """generator, or a new one with seed 0 in place of None; ValueError for anything else."""
+    if generator is None:
+        return torch.Generator().manual_seed(0)
+    if not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator must be a torch.Generator, got {type(generator).__name__}")
+    return generator
 
 
 def shuffled(count, generator):
