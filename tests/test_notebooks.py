@@ -23,6 +23,10 @@ def code_cells(notebook):
     return [c for c in notebook.cells if c.cell_type == "code"]
 
 
+def is_solution(cell):
+    return "solution" in cell.metadata.get("tags", [])
+
+
 def text(notebook):
     return "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
 
@@ -83,9 +87,18 @@ def test_notebook_checks_itself_with_assertions(path):
 @by_name(COURSE)
 def test_code_cells_are_short_enough_to_read(path):
     cells = code_cells(nbformat.read(path, as_version=4))
-    lines = [len([x for x in c.source.splitlines() if x.strip()]) for c in cells]
-    assert max(lines) <= 40, f"code cell {lines.index(max(lines)) + 1} has {max(lines)} lines"
-    assert sorted(lines)[len(lines) // 2] <= 10, "the median code cell has more than 10 lines"
+    lines = {c.id: len([x for x in c.source.splitlines() if x.strip()]) for c in cells}
+    assert max(lines.values()) <= 40, "a code cell has more than 40 lines"
+    open_ones = sorted(lines[c.id] for c in cells if not is_solution(c))
+    assert open_ones[len(open_ones) // 2] <= 10, "the median code cell has more than 10 lines"
+
+
+@by_name(COURSE)
+def test_solutions_are_collapsed_and_their_visible_line_tells_nothing(path):
+    """JupyterLab shows the first line of a collapsed cell."""
+    for cell in filter(is_solution, code_cells(nbformat.read(path, as_version=4))):
+        assert cell.metadata.get("jupyter") == {"source_hidden": True}
+        assert cell.source.startswith("# Solution"), cell.source.splitlines()[0]
 
 
 @by_name(COURSE)
