@@ -299,6 +299,29 @@ def test_columns_of_very_different_size_are_not_called_singular():
 # --- trouble -----------------------------------------------------------------------------------
 
 
+def test_with_reg_the_bound_falls_by_no_more_than_the_trace_term_gains():
+    rng = np.random.default_rng(22)
+    X, reg = rng.normal(size=(50, 2)), 0.05
+    start = np.array([1e-4 * np.eye(2), np.eye(2)])
+    path = [GMMParams(np.full(2, 0.5), np.array([X[0], [0.0, 0.0]]), start)]
+    for _ in range(30):
+        path.append(m_step(X, e_step(X, path[-1])[0], reg=reg))
+    bounds = run(X, path[0], 30, reg=reg).elbos
+    np.testing.assert_allclose(bounds, [e_step(X, params)[1] for params in path], rtol=1e-9)
+    for old, new, change in zip(path[:-1], path[1:], np.diff(bounds), strict=True):
+        inverses = np.linalg.inv(new.covs) - np.linalg.inv(old.covs)
+        traces = np.trace(inverses, axis1=1, axis2=2)
+        assert change >= 0.5 * reg * len(X) * new.weights @ traces - 1e-9
+    assert np.diff(bounds).min() < -0.01  # and fall it does
+
+
+def test_a_constant_column_starts_with_the_mean_variance_of_the_others():
+    rng = np.random.default_rng(23)
+    X = np.column_stack([rng.normal(size=(50, 2)), np.full(50, 3.0)])
+    var = np.diag(init_params(X, 1, rng).covs[0])
+    np.testing.assert_allclose(var, [*X[:, :2].var(axis=0), X[:, :2].var(axis=0).mean()])
+
+
 def test_a_component_that_collapses_on_a_point_is_an_error_that_names_the_cure():
     rng = np.random.default_rng(16)
     X = rng.normal(size=(50, 2))

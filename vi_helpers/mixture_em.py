@@ -44,8 +44,8 @@ def init_params(X, num_components, rng):
     rng = validation.generator("rng", rng)
     _check_enough_points(X, K)
     var = X.var(axis=0)
-    var[var <= resolution(X) ** 2] = 0.0  # constant up to rounding
-    var[var == 0] = var.mean() or 1.0
+    varies = var > resolution(X) ** 2  # otherwise constant up to rounding
+    var[~varies] = var[varies].mean() if varies.any() else 1.0
     nearest = np.full(len(X), np.inf)
     chosen = [rng.integers(len(X))]
     while len(chosen) < K:
@@ -87,7 +87,8 @@ def m_step(X, log_resp, reg=0.0):
     """The parameters that maximise the ELBO for fixed responsibilities.
 
     X : (N, D); log_resp : (N, K), rows log distributions; reg >= 0 is added to every
-    covariance's diagonal, in squared units of X (then the update no longer is a maximum).
+    covariance's diagonal, in squared units of X.
+    Holds: the result maximises ELBO - reg/2 * sum_k N_k tr(inv(cov_k)), N_k = sum_n resp[n, k].
     Raises ValueError when a component is empty, or its covariance singular to rounding.
     Source: Bishop 2006, Eqs. (9.24)-(9.26).
     """
@@ -106,7 +107,7 @@ def fit_em(X, init, *, max_iter=200, tol=1e-6, reg=0.0):
     X        : (N, D), N >= K
     max_iter : most iterations, an M step and an E step each
     tol      : stop when an iteration changes the bound by less, in nats for the whole data set
-    reg      : see m_step; with reg > 0 the bound may fall a little
+    reg      : see m_step; with reg > 0 the bound may fall, by no more than the trace term gains
     Returns a FitResult; params is a GMMParams; elbos[i] is the bound after the E step at the
     parameters of iteration i, hence log p(X) there; elbos[0] belongs to init.
     Raises ValueError for bad input and when a component empties or collapses; never NaN.
@@ -139,7 +140,8 @@ def _e_step_and_moments(X, params, sweep):
     """Log-likelihood, and what the next M step needs; by the sweep if it keeps the digits."""
     if sweep.is_safe(params.covs):
         log_likelihood, moments = sweep(params.weights, params.means, params.covs)
-        if sweep.is_safe(moments[2]):
+        _, _, new_covs = moments
+        if sweep.is_safe(new_covs):
             return log_likelihood, moments
     log_resp, log_likelihood = e_step(X, params)
     return log_likelihood, _moments(X, np.exp(log_resp, out=log_resp))
@@ -159,6 +161,7 @@ def _moments(X, resp):
 
 
 def _to_params(moments, rounding, reg, where=""):
+    """The M step from the moments; a ValueError says which component is empty or singular."""
     nk, means, covs = moments
     if (nk <= 10 * _EPS).any():
         k = int(np.argmin(nk))
@@ -167,7 +170,9 @@ def _to_params(moments, rounding, reg, where=""):
             "start elsewhere or use fewer components"
         )
     covs = covs + reg * np.eye(len(rounding))
-    for k in np.flatnonzero(~_well_defined(covs, rounding)):
+    well_defined = _well_defined(covs, rounding)
+    if not well_defined.all():
+        k = int(np.argmin(well_defined))
         raise ValueError(
             f"the covariance of component {k} is singular{where} ({nk[k]:.3g} points); "
             f"use reg > 0 (got {reg:g}), fewer components or another start"

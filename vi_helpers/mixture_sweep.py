@@ -20,9 +20,9 @@ class Sweep:
 
     def __init__(self, X):
         self.center, self.scale = X.mean(axis=0), X.std(axis=0)
-        self.Z, self.radius2 = None, np.inf  # a constant column: never safe
+        self.Z, self.radius2 = None, np.inf  # for a constant column: never safe
         if (self.scale > resolution(X)).all():
-            self.Z = np.empty(X.shape[::-1])
+            self.Z = np.empty(X.shape[::-1])  # (D, N): a coordinate is one block of memory
             np.subtract(X.T, self.center[:, None], out=self.Z)
             self.Z /= self.scale[:, None]
             self.radius2 = np.einsum("dn,dn->n", self.Z, self.Z).max()
