@@ -103,6 +103,16 @@ def test_wrong_answers_lose_points_on_their_own_task_only(graded):
             assert {**result, check: points[check]} == points, f"{check}, {label}: {result}"
 
 
+def test_a_single_slip_earns_the_part_of_the_points_that_the_table_says(graded):
+    tasks, _, results = graded
+    scores = {label: result[check] for (label, check), result in results if check}
+    for task in tasks:
+        for entry in task["wrong"]:
+            label = f"wrong: {entry['name']}"
+            if "earns" in entry:
+                assert scores[label] == entry["earns"], (task["check"], label)
+
+
 def test_correct_answers_score_full_marks(graded):
     _, points, results = graded
     for (label, check), result in results:

@@ -1,21 +1,25 @@
 """Which submissions need a look: python attention.py hw1
 
-Before autograding it lists what was handed in wrongly; afterwards also what happened while it ran.
+Before autograding it lists what was handed in wrongly and what zip_collect passed over; afterwards
+also what happened while it ran.
 Students who need nothing but the hand grading are counted, not listed.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
 from nbgrader.api import Gradebook, MissingEntry
+from traitlets.config import PyFileConfigLoader
 
 HERE = Path.cwd() if (Path.cwd() / "nbgrader_config.py").exists() else Path(__file__).parent
 LARGE_MB = 20
 SUSPICIOUS = (
     "class Score",
     "vi_helpers", "_homework_guard", "_getframe", "inspect", "sys.modules", "ctypes",
-    "subprocess", "os.system", "get_ipython",
+    "subprocess", "os.system", "os.environ", "get_ipython", "globals(", "In[", "open(",
+    "urllib", "requests", "socket",
 )  # fmt: skip
 
 
@@ -77,6 +81,22 @@ def while_running(path):
     return notes
 
 
+def not_collected(folder):
+    """Files that were handed in below folder and that zip_collect did not take, with the reason."""
+    config = PyFileConfigLoader("nbgrader_config.py", path=str(HERE)).load_config()
+    pattern = config.FileNameCollectorPlugin.named_regexp
+    archive, extracted = folder / "archive", folder / "extracted"
+    found = {p.relative_to(extracted): p for p in extracted.rglob("*") if p.is_file()}
+    new = {p.relative_to(archive) for p in archive.rglob("*") if p.is_file()} - set(found)
+    for path in sorted(new):
+        unpacked = extracted / path.parent / path.stem.removesuffix(".tar")
+        if path.suffix not in (".zip", ".gz") or not unpacked.exists():
+            yield path, "not collected yet"
+    for path, full in sorted(found.items()):
+        if path.suffix != ".ipynb" or not re.match(pattern, str(full)):
+            yield path, "not collected: its name is not STUDENT_ASSIGNMENT.ipynb"
+
+
 def database_notes(gradebook, assignment, student):
     """The student's score and how many answers wait for a person; None if never graded."""
     try:
@@ -88,8 +108,14 @@ def database_notes(gradebook, assignment, student):
 
 
 def main(assignment):
-    release = cells_of(HERE / "release" / assignment / f"{assignment}.ipynb")
+    released = HERE / "release" / assignment / f"{assignment}.ipynb"
+    if not released.exists():
+        there = ", ".join(sorted(path.name for path in HERE.glob("release/*"))) or "none yet"
+        print(f"no release/{assignment}/{assignment}.ipynb; released: {there}", file=sys.stderr)
+        return 2
+    release = cells_of(released)
     students = sorted(p.parent.name for p in HERE.glob(f"submitted/*/{assignment}") if p.is_dir())
+    begun = any(HERE.glob(f"autograded/*/{assignment}"))
     fine, waiting = 0, 0
     with Gradebook(f"sqlite:///{HERE / 'gradebook.db'}") as gradebook:
         for student in students:
@@ -103,17 +129,20 @@ def main(assignment):
                 notes += while_running(graded)
                 score = f"{known[0]:g} of {known[1]:g}"
                 waiting += known[2]
-            elif (HERE / "autograded").exists():
+            elif begun:
                 notes.append("autograding failed or has not run")
             if notes:
                 print(f"{student}  ({score})")
                 print("".join(f"    {note}\n" for note in dict.fromkeys(notes)), end="")
             fine += not notes
+    for path, reason in not_collected(HERE / "downloaded" / assignment):
+        print(f"{path}  {reason}")
     print(f"{len(students)} handed in, {fine} of them without anything odd.")
-    print(f"{waiting} written answers wait for a person.")
+    print(f"{waiting} written answers wait for a person." if begun else "Not autograded yet.")
+    return 0
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    main(sys.argv[1])
+    sys.exit(main(sys.argv[1]))

@@ -33,8 +33,10 @@ c.CourseDirectory.course_id = "variational-inference"
 # The exchange: a folder that students and instructor of a shared server can all reach.
 # c.Exchange.root = "/srv/nbgrader/exchange"
 
-# zip_collect: files named STUDENT_hw1.ipynb
-c.FileNameCollectorPlugin.named_regexp = r".*?(?P<student_id>[^/\\_]+)_(?P<file_id>hw\d+)\.ipynb$"
+# zip_collect: files named STUDENT_hw1.ipynb; all before the last underscore is the student
+c.FileNameCollectorPlugin.named_regexp = (
+    r"(?:.*[/\\])?(?P<student_id>[^/\\.][^/\\]*)_(?P<file_id>hw\d+)\.ipynb$"
+)
 
 # What a submission may use up: seconds a cell and a notebook, characters a cell.
 c.CarefulExecute.timeout = 60

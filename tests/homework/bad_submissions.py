@@ -130,7 +130,7 @@ CLASS = {
         [T7],
         "hw1-07c-check: DeadKernelError",
     ),
-    "writes": (before("hw1-01b-answer", WRITE), [], ""),
+    "writes": (before("hw1-01b-answer", WRITE), [], "mentions socket"),
     "floods": (
         lambda cells: [
             before("hw1-02b-answer", "for i in range(1000):\n    print('x' * 1_000_000)")(cells),
