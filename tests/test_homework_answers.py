@@ -47,6 +47,20 @@ def test_the_cells_keep_the_rules_that_grading_relies_on(name):
             assert tag["locked"] and "import vi_helpers" not in source
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_to_be_predicted_does_not_show_its_numbers_in_the_code(name):
+    cells = json.loads((SOURCE / name / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    figures = [
+        "".join(c["source"])
+        for c in cells
+        if c["metadata"].get("nbgrader", {}).get("grade_id", "").endswith("-show")
+    ]
+    assert figures
+    for source in figures:
+        assert not re.search(r"-?\d+\.\d+(,\s*-?\d+\.\d+){3}", source)
+        assert "b64decode" in source
+
+
 def score(name, variants):
     job = {"notebook": str(SOURCE / name / f"{name}.ipynb"), "variants": variants}
     done = subprocess.run(
