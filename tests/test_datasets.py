@@ -284,6 +284,15 @@ def test_a_corrupt_cached_file_does_not_stay_when_no_mirror_answers(cache, monke
     assert contents(cache) == only(LABELS)
 
 
+def test_looking_whether_the_files_are_at_hand_changes_nothing(cache):
+    place(cache, list(mnist_files.MNIST_SHA256))
+    assert mnist_files.at_hand()
+    (cache / IMAGES).write_bytes(b"damaged")
+    before = contents(cache)
+    assert not mnist_files.at_hand()
+    assert contents(cache) == before
+
+
 def test_a_cache_that_cannot_be_written_gives_way_to_the_next_one(
     cache, monkeypatch, server, capsys, tmp_path
 ):

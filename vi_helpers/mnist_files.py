@@ -56,8 +56,8 @@ def cache_folders():
 
 
 def at_hand(data_dir=None):
-    """Whether all four files lie in one of the folders, whole; downloads nothing."""
-    return all(_find(name, data_dir, []) is not None for name in MNIST_SHA256)
+    """Whether all four files lie in the folders, whole; downloads and changes nothing."""
+    return all(_find(name, data_dir, [], sweep=False) is not None for name in MNIST_SHA256)
 
 
 def read_idx(name, data_dir, shape):
@@ -72,8 +72,11 @@ def read_idx(name, data_dir, shape):
     return parse_idx(blob, name, shape)
 
 
-def _find(name, data_dir, tried):
-    """Look through the folders; returns None, with the reasons in tried, if none has the file."""
+def _find(name, data_dir, tried, sweep=True):
+    """Look through the folders; returns None, with the reasons in tried, if none has the file.
+
+    With sweep, a broken file in our own cache is removed.
+    """
     for label, folder, is_ours in _places(data_dir):
         if folder is None:
             tried.append(f"{label}: not set")
@@ -87,10 +90,10 @@ def _find(name, data_dir, tried):
         problem = _hash_problem(name, blob)
         if problem is None:
             return blob
-        tried.append(f"{label}, {path}: {problem}")
-        if is_ours:
+        tried.append(f"{label}, {path}: {problem}{', removed' if is_ours and sweep else ''}")
+        if is_ours and sweep:
             _remove(path)
-        else:
+        elif not is_ours:
             warnings.warn(f"{path} is not used: {problem}", stacklevel=4)
     return None
 
