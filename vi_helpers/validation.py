@@ -25,6 +25,17 @@ def finite(name, value, *, ndim=None, shape=None):
     return array
 
 
+def data(name, X, *, dim=None):
+    """Return X as a finite float array (N, D) with N, D >= 1, or raise ValueError.
+
+    dim : the D that the model wants; None takes any
+    """
+    array = finite(name, X, shape=(None, dim))
+    if array.size == 0:
+        raise ValueError(f"{name} must hold at least one point, got shape {array.shape}")
+    return array
+
+
 def positive(name, value, **kwargs):
     """Like finite, and every entry > 0."""
     array = finite(name, value, **kwargs)
