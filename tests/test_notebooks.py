@@ -110,8 +110,8 @@ def test_every_stub_has_a_solution_that_is_accepted(path):
     assert stubs == solved, f"stubs {sorted(stubs)}, accepted solutions {sorted(solved)}"
 
 
-def test_notebook_09_is_stored_as_it_runs_on_mnist():
-    notebook = nbformat.read(ROOT / "notebooks" / "09_vae_mnist.ipynb", as_version=4)
+def test_notebook_11_is_stored_as_it_runs_on_mnist():
+    notebook = nbformat.read(ROOT / "notebooks" / "11_vae_mnist.ipynb", as_version=4)
     printed = "".join(o.get("text", "") for c in code_cells(notebook) for o in c.outputs)
     assert "28 × 28" in printed and "MNIST could not be had" not in printed
 

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from vi_helpers import datasets, vae
 
 LATENT, HIDDEN, PIXELS = 20, 256, 784
-BATCH, LR = 1000, 2e-2  # as notebook 09 trains
+BATCH, LR = 1000, 2e-2  # as notebook 11 trains
 ROUNDS, NUM_IMAGES = 3, 40_000
 
 
