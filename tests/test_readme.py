@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import nbformat
+from tools.reading_time import measure, readme_cells
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -18,10 +19,12 @@ def test_the_picture_is_an_output_of_the_course():
     assert picture in [base64.b64decode(png) for png in pngs]
 
 
-def test_every_notebook_stands_in_the_table_with_its_minutes():
+def test_every_notebook_stands_in_the_table_with_its_times():
     for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"):
         row = re.search(rf"^\| \[.*\]\(notebooks/{path.name}\) \|.*$", README, re.MULTILINE)
         assert row, f"{path.name} is missing"
+        cells = readme_cells(measure(nbformat.read(path, as_version=4)))
+        assert f"| {cells} |" in row[0], "python tests/tools/reading_time.py --write"
         assert re.search(r"\| [\d.]+ \|$", row[0]), f"{path.name} has no measured minutes"
 
 

@@ -1,8 +1,10 @@
 """Run notebooks in place and store them as the tests want them: one clean run, outputs kept.
 
-    python tests/store_notebooks.py notebooks/01_kl_divergence.ipynb ...
+    python tests/tools/store_notebooks.py notebooks/01_kl_divergence.ipynb ...
+    python tests/tools/store_notebooks.py --check notebooks/01_kl_divergence.ipynb ...
 
-A notebook that raises is left as it was.
+A notebook that raises is left as it was. --check runs nothing and writes nothing: it says what is
+unclean, and exits with 1.
 """
 
 import os
@@ -12,9 +14,19 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-CELL_METADATA = {"tags", "jupyter", "nbgrader", "deletable", "editable"}
+CELL_METADATA = {"tags", "jupyter", "nbgrader", "deletable", "editable", "alt", "slideshow"}
+TAGS = {
+    "nbval-ignore-output",
+    "nbval-check-output",
+    "nbval-skip",
+    "raises-exception",
+    "solution",
+    "check",  # an exercise's check, folded
+    "hide-input",  # a cell that only draws, or a check: folded here and on the site
+}
 # Says nothing without its kernel; the text beside it, and the picture, stay.
 WIDGET = "application/vnd.jupyter.widget-view+json"
+IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
 
 
 def run(path):
@@ -26,7 +38,7 @@ def run(path):
 
 
 def strip(notebook):
-    """Remove all metadata that is not part of the page."""
+    """Remove all metadata that is not part of the page; give each image its cell's alt text."""
     notebook.metadata = {
         "kernelspec": {
             "display_name": "Python 3 (ipykernel)",
@@ -38,15 +50,57 @@ def strip(notebook):
     for cell in notebook.cells:
         cell.metadata = {k: v for k, v in cell.metadata.items() if k in CELL_METADATA}
         for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            data.pop(WIDGET, None)
             if "metadata" in output:
-                output.metadata = {}
-            output.get("data", {}).pop(WIDGET, None)
+                alt = cell.metadata.get("alt")
+                images = [kind for kind in IMAGES if kind in data]
+                output.metadata = {kind: {"alt": alt} for kind in images if alt}
     return notebook
 
 
-if __name__ == "__main__":
+def problems(notebook):
+    """Everything that makes a notebook other than one clean, kept run."""
+    found = []
+    cells = [c for c in notebook.cells if c.cell_type == "code"]
+    counts = [c.execution_count for c in cells]
+    if counts != list(range(1, len(cells) + 1)):
+        found.append(f"not one run from top to bottom: execution counts {counts}")
+    for number, cell in enumerate(cells, 1):
+        tags = cell.metadata.get("tags", [])
+        if not cell.source.strip():
+            found.append(f"code cell {number} is empty")
+        for output in cell.outputs:
+            if output.output_type == "error" and "raises-exception" not in tags:
+                found.append(f"code cell {number} stores an error")
+            if output.get("name") == "stderr":
+                found.append(f"code cell {number} stores stderr output")
+            if WIDGET in output.get("data", {}):
+                found.append(f"code cell {number} stores a widget that is dead without its kernel")
+    for number, cell in enumerate(notebook.cells, 1):
+        stray = set(cell.metadata) - CELL_METADATA
+        unknown = set(cell.metadata.get("tags", [])) - TAGS
+        if stray or unknown:
+            found.append(f"cell {number} has stray metadata {sorted(stray | unknown)}")
+    stray = set(notebook.metadata) - {"kernelspec", "language_info"}
+    if stray:
+        found.append(f"the notebook has stray metadata {sorted(stray)}")
+    return found
+
+
+def main(arguments):
+    names = [name for name in arguments if name != "--check"]
+    if "--check" in arguments:
+        found = [f"{name}: {p}" for name in names for p in problems(nbformat.read(name, 4))]
+        print("\n".join(found))
+        return 1 if found else 0
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as the tests run them
-    for name in sys.argv[1:]:
+    for name in names:
         executed = run(name)
         nbformat.write(executed, name)
         print(name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
