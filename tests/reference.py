@@ -3,7 +3,7 @@
 import itertools
 
 import numpy as np
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 
 
 def gmm_log_likelihood_by_assignments(X, params):
@@ -42,3 +42,44 @@ def gmm_m_step(X, resp):
         means.append(mean)
         covs.append(cov)
     return np.array(weights), np.array(means), np.array(covs)
+
+
+def unit_mixture_log_evidence_by_assignments(x, num_components, prior_std):
+    """log p(x), mu integrated out: given c, the points are jointly normal; one c at a time."""
+    total = 0.0
+    for c in itertools.product(range(num_components), repeat=len(x)):
+        same = np.equal.outer(c, c)  # points of one component share its mean
+        given_c = multivariate_normal(np.zeros(len(x)), np.eye(len(x)) + prior_std**2 * same)
+        total += given_c.pdf(x) / num_components ** len(x)
+    return float(np.log(total))
+
+
+def unit_mixture_log_evidence_by_quadrature(x, num_components, prior_std, num=401):
+    """log p(x), c summed out point by point: a grid over mu, for one or two components."""
+    grid = np.linspace(-8, 8, num) * prior_std
+    axes = np.meshgrid(*[grid] * num_components, indexing="ij")
+    density = np.ones_like(axes[0])
+    for mu in axes:
+        density = density * np.exp(-0.5 * (mu / prior_std) ** 2) / np.sqrt(2 * np.pi) / prior_std
+    for point in x:
+        likelihoods = [np.exp(-0.5 * (point - mu) ** 2) / np.sqrt(2 * np.pi) for mu in axes]
+        density = density * sum(likelihoods) / num_components
+    return float(np.log(density.sum() * (grid[1] - grid[0]) ** num_components))
+
+
+def unit_mixture_elbo(x, means, stds, resp, prior_std):
+    """E_q[log p(x, c, mu) - log q] term by term: c by its probability, mu by Gauss-Hermite."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(5)  # exact for the squares here
+    weights = weights / weights.sum()
+    total = 0.0
+    for k, (mean, std) in enumerate(zip(means, stds, strict=True)):
+        for node, weight in zip(nodes, weights, strict=True):
+            mu = mean + std * node
+            total += weight * (norm.logpdf(mu, 0, prior_std) - norm.logpdf(mu, mean, std))
+            for point, row in zip(x, resp, strict=True):
+                total += weight * row[k] * norm.logpdf(point, mu, 1)
+    for row in resp:
+        for r in row:
+            if r > 0:
+                total += r * (np.log(1 / len(row)) - np.log(r))
+    return float(total)
