@@ -83,3 +83,47 @@ def unit_mixture_elbo(x, means, stds, resp, prior_std):
             if r > 0:
                 total += r * (np.log(1 / len(row)) - np.log(r))
     return float(total)
+
+
+def ising_log_weight(model, x):
+    """sum_e J_e x_i x_j + sum_i h_i x_i, edge by edge and site by site."""
+    total = 0.0
+    for (i, j), coupling in zip(model.edges, model.couplings, strict=True):
+        total += coupling * x[i] * x[j]
+    for field, spin in zip(model.fields, x, strict=True):
+        total += field * spin
+    return total
+
+
+def ising_exact(model):
+    """log Z, all E[x_i] and all E[x_i x_j] along the edges, by summing over every state."""
+    states = list(itertools.product((-1, 1), repeat=len(model.fields)))
+    weights = np.array([np.exp(ising_log_weight(model, x)) for x in states])
+    p, states = weights / weights.sum(), np.array(states)
+    means = p @ states
+    pairs = np.array([p @ (states[:, i] * states[:, j]) for i, j in model.edges])
+    return float(np.log(weights.sum())), means, pairs
+
+
+def ising_bound(model, q):
+    """sum_x q(x) [log weight(x) - log q(x)] for q a function of a state, in nats."""
+    total = 0.0
+    for x in itertools.product((-1, 1), repeat=len(model.fields)):
+        probability = q(x)
+        if probability > 0:
+            total += probability * (ising_log_weight(model, x) - np.log(probability))
+    return float(total)
+
+
+def spanning_tree_edge_frequency(edges, n):
+    """How often each edge occurs among all spanning trees, each set of n - 1 edges tried."""
+    count, trees = np.zeros(len(edges)), 0
+    for chosen in itertools.combinations(range(len(edges)), n - 1):
+        part = list(range(n))
+        for e in chosen:
+            a, b = (part[site] for site in edges[e])
+            part = [b if label == a else label for label in part]
+        if len(set(part)) == 1:
+            trees += 1
+            count[list(chosen)] += 1
+    return count / trees
