@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from sklearn import datasets as sklearn_datasets
 
-from vi_helpers import datasets, mnist_files
+from vi_helpers import datasets, _mnist_files
 
 WAIT_S = 60  # nothing here may hang
 IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
@@ -92,17 +92,17 @@ def server():
 def cache(monkeypatch, tmp_path):
     """A cache of its own, the small files' hashes, and no mirror until a test names one."""
     folder = tmp_path / "cache"
-    monkeypatch.setattr(mnist_files, "cache_folders", lambda: [folder])
-    monkeypatch.setattr(mnist_files, "MNIST_SHA256", HASHES)
-    monkeypatch.setattr(mnist_files, "MNIST_MIRRORS", ())
-    monkeypatch.setattr(mnist_files, "TIMEOUT_S", (10, 0.5))
+    monkeypatch.setattr(_mnist_files, "cache_folders", lambda: [folder])
+    monkeypatch.setattr(_mnist_files, "MNIST_SHA256", HASHES)
+    monkeypatch.setattr(_mnist_files, "MNIST_MIRRORS", ())
+    monkeypatch.setattr(_mnist_files, "TIMEOUT_S", (10, 0.5))
     monkeypatch.delenv("VI_DATA_DIR", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return folder
 
 
 def use_mirrors(monkeypatch, *mirrors):
-    monkeypatch.setattr(mnist_files, "MNIST_MIRRORS", mirrors)
+    monkeypatch.setattr(_mnist_files, "MNIST_MIRRORS", mirrors)
 
 
 def place(folder, names=tuple(FILES)):
@@ -170,14 +170,14 @@ def test_files_at_hand_are_loaded_in_silence_and_can_be_written_to(cache, capfd)
 
 
 def test_the_cache_of_a_clone_is_its_data_folder():
-    first = mnist_files.cache_folders()[0]
+    first = _mnist_files.cache_folders()[0]
     root = first.parent
     assert first.name == "data" and (root / "vi_helpers").is_dir() and (root / "data").is_dir()
 
 
 def test_without_a_clone_the_cache_is_the_users(monkeypatch, tmp_path):
-    monkeypatch.setattr(mnist_files, "__file__", str(tmp_path / "vi_helpers" / "mnist_files.py"))
-    (folder,) = mnist_files.cache_folders()
+    monkeypatch.setattr(_mnist_files, "__file__", str(tmp_path / "vi_helpers" / "_mnist_files.py"))
+    (folder,) = _mnist_files.cache_folders()
     assert "vi_helpers" in str(folder) and tmp_path not in folder.parents
 
 
@@ -285,11 +285,11 @@ def test_a_corrupt_cached_file_does_not_stay_when_no_mirror_answers(cache, monke
 
 
 def test_looking_whether_the_files_are_at_hand_changes_nothing(cache):
-    place(cache, list(mnist_files.MNIST_SHA256))
-    assert mnist_files.at_hand()
+    place(cache, list(_mnist_files.MNIST_SHA256))
+    assert _mnist_files.at_hand()
     (cache / IMAGES).write_bytes(b"damaged")
     before = contents(cache)
-    assert not mnist_files.at_hand()
+    assert not _mnist_files.at_hand()
     assert contents(cache) == before
 
 
@@ -297,7 +297,7 @@ def test_a_cache_that_cannot_be_written_gives_way_to_the_next_one(
     cache, monkeypatch, server, capsys, tmp_path
 ):
     (tmp_path / "file").write_bytes(b"")
-    monkeypatch.setattr(mnist_files, "cache_folders", lambda: [tmp_path / "file" / "sub", cache])
+    monkeypatch.setattr(_mnist_files, "cache_folders", lambda: [tmp_path / "file" / "sub", cache])
     use_mirrors(monkeypatch, server.url("good"))
     assert_right(*datasets.load_mnist())
     assert f"is kept in {cache}" in capsys.readouterr().out
@@ -308,7 +308,7 @@ def test_a_cache_that_cannot_be_written_gives_way_to_the_next_one(
 
 def test_without_any_cache_the_data_still_come(cache, monkeypatch, server, capsys, tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    monkeypatch.setattr(mnist_files, "cache_folders", lambda: [tmp_path / "file" / "sub"])
+    monkeypatch.setattr(_mnist_files, "cache_folders", lambda: [tmp_path / "file" / "sub"])
     use_mirrors(monkeypatch, server.url("good"))
     assert_right(*datasets.load_mnist())
     assert "could not be kept" in capsys.readouterr().out
@@ -332,7 +332,7 @@ def test_a_write_that_fails_leaves_nothing_behind(cache, monkeypatch, server, ca
     def disk_full(source, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(mnist_files.os, "replace", disk_full)
+    monkeypatch.setattr(_mnist_files.os, "replace", disk_full)
     use_mirrors(monkeypatch, server.url("good"))
     assert_right(*datasets.load_mnist())
     assert contents(cache) == {}
@@ -344,12 +344,12 @@ def test_a_write_that_fails_leaves_nothing_behind(cache, monkeypatch, server, ca
 CHILD = """
 import json, os, sys
 from pathlib import Path
-from vi_helpers import datasets, mnist_files
+from vi_helpers import datasets, _mnist_files
 cache, mirror, hashes, extra = json.loads(sys.argv[1])
-mnist_files.cache_folders = lambda: [Path(cache)]
-mnist_files.MNIST_MIRRORS = (mirror,)
-mnist_files.MNIST_SHA256 = hashes
-mnist_files.TIMEOUT_S = (60, 60)
+_mnist_files.cache_folders = lambda: [Path(cache)]
+_mnist_files.MNIST_MIRRORS = (mirror,)
+_mnist_files.MNIST_SHA256 = hashes
+_mnist_files.TIMEOUT_S = (60, 60)
 exec(extra)
 images, labels = datasets.load_mnist()
 print("sums", images.sum(), labels.sum())
@@ -431,7 +431,7 @@ SMALL = np.arange(2 * 28 * 28).reshape(2, 28, 28) % 256
 )
 def test_a_malformed_file_is_named_with_what_is_wrong(blob, message):
     with pytest.raises(ValueError, match=f"some-name.*{message}"):
-        mnist_files.parse_idx(blob, "some-name", (None, 28, 28))
+        _mnist_files.parse_idx(blob, "some-name", (None, 28, 28))
 
 
 @pytest.mark.parametrize(
@@ -442,7 +442,7 @@ def test_labels_that_do_not_fit_the_images_are_refused(cache, monkeypatch, label
     place(cache)
     (cache / LABELS).write_bytes(idx(labels))
     sha = hashlib.sha256(idx(labels)).hexdigest()
-    monkeypatch.setattr(mnist_files, "MNIST_SHA256", {**HASHES, LABELS: sha})
+    monkeypatch.setattr(_mnist_files, "MNIST_SHA256", {**HASHES, LABELS: sha})
     with pytest.raises(ValueError, match=message):
         datasets.load_mnist()
 

@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal, ortho_group
 from sklearn.datasets import load_iris
 from sklearn.mixture import GaussianMixture
 
-from vi_helpers import mixture_em, mixture_sweep
+from vi_helpers import mixture_em, _mixture_sweep
 from vi_helpers.mixture_em import GMMParams, e_step, fit_em, init_params, m_step
 from vi_helpers.results import ConvergenceWarning
 
@@ -133,7 +133,7 @@ def test_the_chain_of_bounds_holds_at_every_iteration():
 @pytest.mark.parametrize("max_loss", [0.0, 1e5], ids=["by the steps", "by the sweep"])
 @pytest.mark.parametrize("D, K", [(1, 2), (2, 3), (6, 4)])
 def test_fit_em_equals_the_two_steps_repeated(D, K, max_loss, monkeypatch):
-    monkeypatch.setattr(mixture_sweep.Sweep, "max_loss", max_loss)
+    monkeypatch.setattr(_mixture_sweep.Sweep, "max_loss", max_loss)
     rng = np.random.default_rng(6)
     X = clusters(rng, N=3000, D=D, K=K)
     params = init = init_params(X, K, rng)
@@ -152,10 +152,10 @@ def test_fit_em_equals_the_two_steps_repeated(D, K, max_loss, monkeypatch):
 def test_the_sweep_is_used_on_ordinary_data_and_refused_for_narrow_components():
     rng = np.random.default_rng(7)
     X = clusters(rng)
-    sweep = mixture_sweep.Sweep(X)
+    sweep = _mixture_sweep.Sweep(X)
     assert sweep.is_safe(init_params(X, 3, rng).covs)
     assert not sweep.is_safe(np.array([np.eye(2), 1e-8 * np.eye(2)]))
-    assert not mixture_sweep.Sweep(np.ones((5, 2))).is_safe(np.eye(2)[None])
+    assert not _mixture_sweep.Sweep(np.ones((5, 2))).is_safe(np.eye(2)[None])
 
 
 def sklearn_trace(X, init, n_iter, reg=0.0):
@@ -356,7 +356,7 @@ def test_a_constant_column_far_from_zero_is_an_error_without_reg():
 @pytest.mark.parametrize("max_loss", [0.0, 1e5], ids=["by the steps", "by the sweep"])
 @pytest.mark.parametrize("far", [60.0, 1e3], ids=["underflow", "no digits"])
 def test_an_empty_component_is_an_error(max_loss, far, monkeypatch):
-    monkeypatch.setattr(mixture_sweep.Sweep, "max_loss", max_loss)
+    monkeypatch.setattr(_mixture_sweep.Sweep, "max_loss", max_loss)
     X = np.random.default_rng(19).normal(size=(50, 2))
     init = GMMParams(np.full(2, 0.5), np.array([[0.0, 0.0], [far, 0.0]]), np.array([np.eye(2)] * 2))
     with pytest.raises(ValueError, match="component 1 is empty in iteration 1"):

@@ -5,10 +5,10 @@ Origin and licence of every data set: data/README.md.
 
 import numpy as np
 
-from vi_helpers import mnist_files, validation
+from vi_helpers import _mnist_files, validation
 
 # Raised by load_mnist when the files cannot be had.
-from vi_helpers.mnist_files import DataUnavailableError as DataUnavailableError
+from vi_helpers._mnist_files import DataUnavailableError as DataUnavailableError
 
 NUM_DIGITS_TRAIN = 1500
 
@@ -29,8 +29,8 @@ def load_mnist(split="train", *, data_dir=None):
     prefix = "train" if validation.one_of("split", split, ("train", "test")) == "train" else "t10k"
     images_name = f"{prefix}-images-idx3-ubyte.gz"
     labels_name = f"{prefix}-labels-idx1-ubyte.gz"
-    images = mnist_files.read_idx(images_name, data_dir, (None, 28, 28))
-    labels = mnist_files.read_idx(labels_name, data_dir, (None,))
+    images = _mnist_files.read_idx(images_name, data_dir, (None, 28, 28))
+    labels = _mnist_files.read_idx(labels_name, data_dir, (None,))
     if len(images) != len(labels):
         raise ValueError(
             f"{images_name} and {labels_name} must hold equally many items, "
@@ -39,6 +39,11 @@ def load_mnist(split="train", *, data_dir=None):
     if labels.size and labels.max() > 9:
         raise ValueError(f"{labels_name} must hold labels 0..9, got {labels.max()}")
     return images, labels.astype(np.int64)
+
+
+def mnist_at_hand(data_dir=None):
+    """Whether load_mnist would find all four files, whole; downloads and changes nothing."""
+    return _mnist_files.at_hand(data_dir)
 
 
 def load_digits(split="all"):

@@ -46,19 +46,22 @@ class DiagonalNormal:
         return float(np.sum(self.log_std + 0.5 * (1 + LOG_2PI)))
 
 
-def elbo_enumerated(log_joint, q):
+def elbo_enumerated(log_joint_table, q):
     """Exact ELBO of a discrete z: energy Σ q log p(x, z) plus entropy -Σ q log q.
 
-    log_joint : (..., K), -inf where p(x, z) = 0;  q : (..., K), rows sum to one.  Returns (...,).
+    log_joint_table : (..., K), log p(x, z) at each state, -inf where p(x, z) = 0
+    q               : (..., K), rows sum to one.  Returns (...,).
     -inf when q > 0 on a state with p(x, z) = 0. Raises ValueError for NaN or +inf, for a q that
     is no distribution, or for different numbers of states.
-    Holds: the result is at most logsumexp(log_joint), with equality for the posterior.
+    Holds: the result is at most logsumexp(log_joint_table), with equality for the posterior.
     """
-    log_joint = _log_weights("log_joint", log_joint)
+    log_joint_table = _log_weights("log_joint_table", log_joint_table)
     q = validation.probabilities("q", q)
-    if log_joint.ndim == 0 or log_joint.shape[-1] != q.shape[-1]:
-        raise ValueError(f"log_joint must have {q.shape[-1]} states like q, got {log_joint.shape}")
-    return _expect(q, log_joint) + entr(q).sum(axis=-1)
+    if log_joint_table.ndim == 0 or log_joint_table.shape[-1] != q.shape[-1]:
+        raise ValueError(
+            f"log_joint_table must have {q.shape[-1]} states like q, got {log_joint_table.shape}"
+        )
+    return _expect(q, log_joint_table) + entr(q).sum(axis=-1)
 
 
 def grid_weights(grid):

@@ -10,14 +10,9 @@ from functools import lru_cache
 import numpy as np
 from scipy.optimize import minimize
 
-from vi_helpers import validation
+from vi_helpers import quadrature, validation
 from vi_helpers.densities import evaluate, normal_logpdf
 from vi_helpers.results import warn_not_converged
-
-# Nodes and weights for E[f(z)], z ~ N(0, 1). The trapezoid rule converges geometrically for
-# smooth f, and copes with sharp bends better than Gauss-Hermite of a similar size.
-_Z = np.linspace(-9, 9, 1801)
-_W = np.exp(normal_logpdf(_Z)) * (_Z[1] - _Z[0])
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,21 @@ class GaussianFit:
     kl: float
     direction: str
     path: np.ndarray
+    converged: bool
+    n_iter: int
+
+
+@dataclass(frozen=True)
+class PlaneFit:
+    """A Gaussian fitted to a target in the plane.
+
+    mean, cov : of q, (2,) and (2, 2)
+    kl        : KL(q || p) in nats
+    """
+
+    mean: np.ndarray
+    cov: np.ndarray
+    kl: float
     converged: bool
     n_iter: int
 
@@ -102,10 +112,11 @@ def exclusive_derivatives(log_p, mean, std):
     expectations of log p times Hermite polynomials: integrate by parts (Stein's identity).
     Returns (value, (2,), (2, 2)); the value is KL(q || p) when log_p is normalised.
     """
-    values = evaluate("log_p", log_p, mean + std * _Z)
+    nodes, weights = quadrature.normal_line()
+    values = evaluate("log_p", log_p, mean + std * nodes)
     if np.isneginf(values).any():
         return np.inf, np.full(2, np.nan), np.full((2, 2), np.nan)
-    moment = [_W @ (values * _Z**k) for k in range(5)]
+    moment = [weights @ (values * nodes**k) for k in range(5)]
     value = -0.5 * np.log(2 * np.pi * np.e) - np.log(std) - moment[0]
     gradient = -np.array([moment[1] / std, moment[2] - moment[0] + 1.0])
     cross = (moment[3] - 3 * moment[1]) / std
@@ -118,12 +129,12 @@ def exclusive_derivatives(log_p, mean, std):
     return value, gradient, hessian
 
 
-def fit_mvn(log_p, init_mean, init_cov, *, diagonal=False, max_iter=500):
+def fit_gaussian_plane(log_p, init_mean, init_cov, *, diagonal=False, max_iter=500):
     """The local minimum of KL(q||p) over two-dimensional Gaussians reached from a start.
 
     log_p : normalised callable (S, 2) -> (S,), nats; init_mean : (2,); init_cov : (2, 2)
     diagonal : keep the two coordinates of q independent (only the diagonal of init_cov counts)
-    Returns (mean, cov, kl); kl is short of KL(q||p) by log Z when log_p is not normalised.
+    Returns a PlaneFit; its kl is short of KL(q||p) by log Z when log_p is not normalised.
     Raises ValueError for a start of another shape, and for NaN or -inf near the start.
     """
     mean = validation.finite("init_mean", init_mean, shape=(2,))
@@ -151,24 +162,19 @@ def fit_mvn(log_p, init_mean, init_cov, *, diagonal=False, max_iter=500):
         return value, -np.array([*by_mean, *by_log_std, slant])
 
     at = np.array([*mean, *np.log(np.diag(chol)), chol[1, 0]])
+    steps = 0
     for step, gtol in ((0.2, 1e-4), (0.05, 1e-7)):  # go far on a coarse grid, end on a fine one
         options = {"gtol": gtol, "maxiter": max_iter}
-        nodes = _plane_nodes(step)
+        nodes = quadrature.normal_plane(step)
         fit = minimize(objective, at, args=nodes, jac=True, method="BFGS", options=options)
         at = fit.x
+        steps += fit.nit
     size = np.abs(fit.jac).max()
-    if size > 1e-5:  # rounding may stop BFGS a little short of gtol
-        warn_not_converged("fit_mvn", fit.nit, size, gtol)
+    converged = bool(size <= 1e-5)  # rounding may stop BFGS a little short of gtol
+    if not converged:
+        warn_not_converged("fit_gaussian_plane", steps, size, 1e-5, "largest slope of KL(q||p)")
     mean, chol = unpack(at)
-    return mean, chol @ chol.T, float(fit.fun)
-
-
-@lru_cache(maxsize=2)
-def _plane_nodes(step):
-    """Nodes (S, 2) and weights (S,) for E[f(z)] under the standard normal of the plane."""
-    axis = step * np.arange(-round(6.5 / step), round(6.5 / step) + 1)
-    z = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    return z, np.exp(normal_logpdf(z).sum(axis=1)) * step**2
+    return PlaneFit(mean, chol @ chol.T, float(fit.fun), converged, steps)
 
 
 def _normalise(log_p, centre, scale):

@@ -11,8 +11,8 @@ from itertools import product
 import numpy as np
 from scipy.special import entr, expit, logsumexp
 
-from . import validation
-from .results import FitResult, warn_not_converged
+from vi_helpers import validation
+from vi_helpers.results import FitResult, warn_not_converged
 
 MAX_EXACT = 14  # 2^14 states for each point
 PI_FLOOR = 1e-6  # the M step keeps pi in [floor, 1 - floor], so that log pi stays finite
@@ -45,7 +45,7 @@ def all_states(num_factors):
     return np.array(list(product((0.0, 1.0), repeat=num_factors)))
 
 
-def log_joint(X, states, params):
+def log_joint_table(X, states, params):
     """log p(x_n, z_s) in nats, (N, S), for X (N, D) and states (S, K)."""
     log_prior = states @ np.log(params.pi) + (1 - states) @ np.log1p(-params.pi)
     centres = states @ params.weights.T + params.bias
@@ -56,15 +56,15 @@ def log_joint(X, states, params):
     return log_prior - log_norm - 0.5 * squares / params.noise_var
 
 
-def log_likelihood(X, params):
+def log_evidence(X, params):
     """log p(X) in nats for all the data, by summing over the 2^K states of each point."""
-    return float(logsumexp(log_joint(X, all_states(len(params.pi)), params), axis=1).sum())
+    return float(logsumexp(log_joint_table(X, all_states(len(params.pi)), params), axis=1).sum())
 
 
 def e_step_exact(X, params, previous=None):
     """q(z_n) = p(z_n | x_n) by enumeration; previous is not used."""
     states = all_states(len(params.pi))
-    log_p = log_joint(X, states, params)
+    log_p = log_joint_table(X, states, params)
     q = np.exp(log_p - logsumexp(log_p, axis=1, keepdims=True))
     pairs = states[:, :, None] * states[:, None, :]
     return Posterior(q @ states, np.tensordot(q, pairs, axes=1), entr(q).sum(axis=1))
@@ -73,7 +73,7 @@ def e_step_exact(X, params, previous=None):
 def e_step_hard(X, params, previous=None):
     """q(z_n) all on the most probable z_n, so its entropy is zero; previous is not used."""
     states = all_states(len(params.pi))
-    best = states[log_joint(X, states, params).argmax(axis=1)]
+    best = states[log_joint_table(X, states, params).argmax(axis=1)]
     return Posterior(best, best[:, :, None] * best[:, None, :], np.zeros(len(X)))
 
 
@@ -153,7 +153,7 @@ def init_params(X, num_factors, rng):
 E_STEPS = {"exact": e_step_exact, "mean_field": e_step_mean_field, "hard": e_step_hard}
 
 
-def fit_features(
+def fit_em(
     X, init, *, e_step="exact", learn_bias=False, min_noise_var=1e-6, max_iter=500, tol=1e-6
 ):
     """EM for binary latent factors until an iteration changes the bound by less than tol.
@@ -180,7 +180,7 @@ def fit_features(
         elbos.append(elbo(X, params, q))
         converged = abs(elbos[-1] - elbos[-2]) < tol
     if not converged:
-        warn_not_converged("fit_features", max_iter, elbos[-1] - elbos[-2], tol)
+        warn_not_converged("fit_em", max_iter, elbos[-1] - elbos[-2], tol)
     return FitResult(params, np.array(elbos), converged, len(elbos) - 1)
 
 

@@ -2,7 +2,7 @@
 
 e_step and m_step are the two coordinate updates as a page would write them. fit_em repeats
 them; on well-scaled data it sweeps the points once per iteration with the same updates in
-exponential-family form (mixture_sweep), and the tests hold the two equal.
+exponential-family form (_mixture_sweep), and the tests hold the two equal.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from vi_helpers import results, validation
-from vi_helpers.mixture_sweep import Sweep, blocks, resolution, whiteners
+from vi_helpers._mixture_sweep import Sweep, blocks, resolution, whiteners
 
 _EPS = np.finfo(float).eps
 

@@ -13,10 +13,9 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import digamma, gammaln, logsumexp, multigammaln, xlogy
 
-from . import mixture_em, validation
-from .results import FitResult, warn_not_converged
-
-LOG_2PI = np.log(2 * np.pi)
+from vi_helpers import mixture_em, validation
+from vi_helpers.densities import LOG_2PI
+from vi_helpers.results import FitResult, warn_not_converged
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def init_resp(X, num_components, rng):
     return np.eye(num_components)[distances.argmin(axis=1)]
 
 
-def expected_log_joint(X, params):
+def _log_rho(X, params):
     """log rho (N, K): E_q[log pi_k] + E_q[log N(x_n; mu_k, Lambda_k^-1)], in nats."""
     dim = X.shape[1]
     log_pi = digamma(params.alpha) - digamma(params.alpha.sum())
@@ -116,12 +115,12 @@ def e_step(X, params):
     Returns log_resp (N, K) and sum_n log sum_k rho_nk, so that after this step
     ELBO = that sum - kl_to_prior(params, prior).
     """
-    log_rho = expected_log_joint(X, params)
+    log_rho = _log_rho(X, params)
     log_norm = logsumexp(log_rho, axis=1, keepdims=True)
     return log_rho - log_norm, float(log_norm.sum())
 
 
-def m_step(X, log_resp, prior):
+def m_step(X, prior, log_resp):
     """The best q(pi, mu, Lambda) for given q(z); an empty component returns to the prior."""
     resp = np.exp(log_resp)
     nk = resp.sum(axis=0)
@@ -165,10 +164,10 @@ def kl_to_prior(params, prior):
     return float(kl_dirichlet + (kl_means + kl_precisions).sum())
 
 
-def elbo(X, log_resp, params, prior):
+def elbo(X, prior, log_resp, params):
     """E_q[log p(X, z, pi, mu, Lambda) - log q] in nats, for any q(z) and q(pi, mu, Lambda)."""
     resp = np.exp(log_resp)
-    expected = (resp * expected_log_joint(X, params)).sum() - xlogy(resp, resp).sum()
+    expected = (resp * _log_rho(X, params)).sum() - xlogy(resp, resp).sum()
     return float(expected) - kl_to_prior(params, prior)
 
 
@@ -200,7 +199,7 @@ def fit_vb(X, num_components, *, prior=None, init=None, max_iter=500, tol=1e-6, 
     log_resp, fit_term = e_step(X, params)
     elbos, converged = [fit_term - kl_to_prior(params, prior)], False
     while len(elbos) <= max_iter and not converged:
-        params = m_step(X, log_resp, prior)
+        params = m_step(X, prior, log_resp)
         log_resp, fit_term = e_step(X, params)
         elbos.append(fit_term - kl_to_prior(params, prior))
         converged = abs(elbos[-1] - elbos[-2]) < tol
@@ -210,9 +209,9 @@ def fit_vb(X, num_components, *, prior=None, init=None, max_iter=500, tol=1e-6, 
 
 
 def expected_mixture(params):
-    """Weights E[pi] (K,), means (K, D) and covariances E[Lambda]^-1 (K, D, D), for plots."""
+    """The GMMParams with weights E[pi], means E[mu_k] and covariances E[Lambda_k]^-1."""
     covs = np.linalg.inv(params.W) / params.nu[:, None, None]
-    return params.alpha / params.alpha.sum(), params.m, covs
+    return mixture_em.GMMParams(params.alpha / params.alpha.sum(), params.m, covs)
 
 
 def log_predictive(X_new, params):
@@ -239,10 +238,10 @@ def log_predictive(X_new, params):
     return logsumexp(log_weights + log_terms, axis=1)
 
 
-def log_marginal(X, prior):
+def log_evidence_one_component(X, prior):
     """log p(X) in nats if one component made all of X (N, D): its mean and precision summed out."""
     dim = prior.m0.size
-    post = m_step(X, np.zeros((len(X), 1)), prior)
+    post = m_step(X, prior, np.zeros((len(X), 1)))
     return float(
         _log_norm_wishart(prior.nu0, prior.W0)
         - _log_norm_wishart(post.nu, post.W)[0]
@@ -265,7 +264,7 @@ def _start(X, num_components, prior, init, rng):
         init = np.exp(mixture_em.e_step(X, init)[0])
     resp = validation.probabilities("init", init, shape=(len(X), num_components))
     with np.errstate(divide="ignore"):  # a hard assignment has log responsibility -inf
-        return m_step(X, np.log(resp), prior)
+        return m_step(X, prior, np.log(resp))
 
 
 def log_norm_dirichlet(alpha):

@@ -30,7 +30,7 @@ class PPCAParams:
         object.__setattr__(self, "noise_var", noise_var)
 
 
-def log_evidence(X, params):
+def log_evidence_per_point(X, params):
     """log p(x_n) of each point, (N,) in nats: x is normal with covariance W W^T + noise_var I.
 
     X : (N, D).  Raises ValueError for another D, NaN or infinite values.

@@ -1,0 +1,33 @@
+"""Variational autoencoders (torch): model, bounds, training, checkpoints.
+
+The model of Kingma and Welling (2014): z ~ N(0, I), x | z from the decoder, and an encoder that
+gives q(z | x) = N(mean, diag(std^2)). Everything is in nats, summed over the pixels, with every
+constant kept, so an ELBO can be compared with log p(x). The names below are all there is to use.
+"""
+
+from vi_helpers.vae._inputs import LIKELIHOODS, as_images, default_device
+from vi_helpers.vae.bounds import (
+    elbo_terms,
+    elbo_terms_batched,
+    kl_to_prior,
+    log_evidence_is,
+    log_weights,
+)
+from vi_helpers.vae.model import VAE
+from vi_helpers.vae.training import TrainResult, load_checkpoint, save_checkpoint, train_vae
+
+__all__ = [
+    "LIKELIHOODS",
+    "VAE",
+    "TrainResult",
+    "as_images",
+    "default_device",
+    "elbo_terms",
+    "elbo_terms_batched",
+    "kl_to_prior",
+    "load_checkpoint",
+    "log_evidence_is",
+    "log_weights",
+    "save_checkpoint",
+    "train_vae",
+]

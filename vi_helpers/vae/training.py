@@ -1,0 +1,147 @@
+"""Training by Adam, what it returns, and checkpoints."""
+
+import math
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from vi_helpers import validation
+from vi_helpers.vae._inputs import as_images, default_device, or_seed_zero, shuffled
+from vi_helpers.vae.bounds import elbo_terms_batched, sampled_terms
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What training did. trace holds one entry per epoch, in nats per image, under the names
+    recon, kl, elbo (averages while training) and, when test images were given, test_recon,
+    test_kl, test_elbo (after the epoch). n_iter counts epochs, a last unfinished one too;
+    converged is False when the training was interrupted."""
+
+    params: nn.Module
+    trace: dict
+    converged: bool
+    n_iter: int
+    num_images: int
+
+    @property
+    def elbos(self):
+        """Training ELBO of each epoch, in nats for the whole data set, (n_iter,)."""
+        return self.trace["elbo"] * self.num_images
+
+
+def train_vae(
+    model, images, *, epochs, batch_size, lr, generator=None, progress=True,
+    beta=1.0, test_images=None, device=None,
+):  # fmt: skip
+    """Maximise the mean of recon - beta * kl by Adam; lr rises for 5 % of the steps, then falls.
+
+    images    : (N, *image_shape), as elbo_terms wants them
+    generator : source of the order and the noise (a new one with seed 0 when None)
+    device    : where to train; None takes a GPU when there is one
+    Interrupting (Ctrl-C, Jupyter's stop button) keeps the partly trained model.
+    Returns a TrainResult. Raises ValueError for bad input, FloatingPointError on divergence.
+    """
+    epochs = validation.integer("epochs", epochs)
+    batch_size = validation.integer("batch_size", batch_size)
+    lr = float(validation.positive("lr", lr, ndim=0))
+    if float(validation.finite("beta", beta, ndim=0)) < 0:
+        raise ValueError(f"beta must be at least 0, got {beta:g}")
+    generator = or_seed_zero(generator)
+    model.to(device or default_device())
+    images = as_images(model, images, "images")
+    if test_images is not None:
+        test_images = as_images(model, test_images, "test_images")
+    steps = epochs * math.ceil(len(images) / batch_size)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: _lr_factor(s, steps))
+    trace = []
+    bar = tqdm(total=steps, disable=not progress, file=sys.stdout, mininterval=1.0, ncols=90)
+    try:
+        for epoch in range(epochs):
+            sums = np.zeros(3)  # recon, kl, images seen
+            order = shuffled(len(images), generator).to(images.device)
+            for batch in order.split(batch_size):
+                recon, kl = sampled_terms(model, images.index_select(0, batch), generator)
+                loss = (beta * kl - recon).mean()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                sums += recon.sum().item(), kl.sum().item(), len(batch)
+                _report(bar, epoch, sums)
+            _record(trace, model, sums, test_images)
+        converged = True
+    except KeyboardInterrupt:
+        converged = False
+        print(f"\ninterrupted in epoch {epoch + 1} of {epochs}: the model is partly trained")
+        if sums[2]:
+            _record(trace, model, sums, test_images)
+    bar.close()
+    names = trace[0] if trace else ("recon", "kl", "elbo")
+    series = {name: np.array([entry[name] for entry in trace]) for name in names}
+    return TrainResult(model, series, converged, len(trace), len(images))
+
+
+def _lr_factor(step, steps):
+    warm = max(1, steps // 20)
+    return min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def _report(bar, epoch, sums):
+    recon, kl = sums[:2] / sums[2]
+    if not math.isfinite(recon - kl):
+        raise FloatingPointError(f"training diverged in epoch {epoch + 1}; try a smaller lr")
+    bar.set_postfix_str(f"epoch {epoch + 1} recon {recon:.1f} kl {kl:.1f}", refresh=False)
+    bar.update()
+
+
+def _record(trace, model, sums, test_images):
+    recon, kl = sums[:2] / sums[2]
+    entry = {"recon": recon, "kl": kl, "elbo": recon - kl}
+    if test_images is not None:
+        recon, kl = (term.mean().item() for term in elbo_terms_batched(model, test_images))
+        entry |= {"test_recon": recon, "test_kl": kl, "test_elbo": recon - kl}
+    trace.append(entry)
+
+
+def save_checkpoint(model, path):
+    """Write the weights and the architecture of a VAE; path appears only when complete."""
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save({"architecture": model.architecture, "state": model.state_dict()}, file)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load_checkpoint(model, path):
+    """Read weights that save_checkpoint wrote into model, and return it.
+
+    Only tensors and plain values are read (weights_only), so a checkpoint cannot run code.
+    Raises ValueError for a file of another kind, or the checkpoint of another architecture.
+    """
+    try:
+        checkpoint = torch.load(path, map_location=model.device, weights_only=True)
+        theirs, state = dict(checkpoint["architecture"]), checkpoint["state"]
+    except OSError:
+        raise  # a missing file says so itself
+    except Exception as error:
+        raise ValueError(f"path must be a checkpoint of a VAE, got {path}: {error}") from error
+    if theirs != model.architecture:
+        names = [name for name, value in model.architecture.items() if theirs.get(name) != value]
+        raise ValueError(
+            f"path must be a checkpoint of this architecture, got another {', '.join(names)}: "
+            + "; ".join(f"{n} {theirs.get(n)} instead of {model.architecture[n]}" for n in names)
+        )
+    model.load_state_dict(state)
+    return model
