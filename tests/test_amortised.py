@@ -60,7 +60,9 @@ def exact_elbo(model, params, x):
     with torch.no_grad():
         mean, log_std = (part.numpy() for part in model.encode(torch.tensor(x)))
     covs = np.exp(2 * log_std)[:, :, None] * np.eye(2)
-    return ppca.log_evidence(x, params) - divergences.kl_mvn(mean, covs, *ppca.posterior(x, params))
+    return ppca.log_evidence_per_point(x, params) - divergences.kl_mvn(
+        mean, covs, *ppca.posterior(x, params)
+    )
 
 
 def mean_and_error(values, group):
@@ -69,7 +71,7 @@ def mean_and_error(values, group):
 
 
 def elbo(model, x, draws=100, seed=1):
-    recon, kl = vae.evaluate(model, np.repeat(x, draws, 0), gen(seed))
+    recon, kl = vae.elbo_terms_batched(model, np.repeat(x, draws, 0), gen(seed))
     return mean_and_error(recon - kl, len(x))
 
 
@@ -82,7 +84,7 @@ def as_ppca(model):
 
 
 def test_best_factorised_q_leaves_exactly_the_approximation_gap(data):
-    gap = ppca.log_evidence(data, PARAMS) - exact_elbo(ideal(PARAMS), PARAMS, data)
+    gap = ppca.log_evidence_per_point(data, PARAMS) - exact_elbo(ideal(PARAMS), PARAMS, data)
     np.testing.assert_allclose(gap, approximation_gap(PARAMS), rtol=1e-9)
     assert approximation_gap(PARAMS) > 0.1
 
@@ -100,7 +102,7 @@ def test_no_other_factorised_q_has_a_smaller_gap(data):
 def test_turning_the_latents_to_the_axes_closes_the_approximation_gap(data):
     axes = np.linalg.eigh(PARAMS.weights.T @ PARAMS.weights)[1]
     upright = ppca.PPCAParams(PARAMS.weights @ axes, PARAMS.bias, PARAMS.noise_var)
-    exact = ppca.log_evidence(data, PARAMS)
+    exact = ppca.log_evidence_per_point(data, PARAMS)
     np.testing.assert_allclose(exact_elbo(ideal(upright), upright, data), exact, rtol=1e-9)
     log_w = vae.log_weights(ideal(upright), data, 4, gen()).numpy()
     np.testing.assert_allclose(log_w, np.tile(exact, (4, 1)), rtol=1e-7)  # noise_std is rounded
@@ -151,10 +153,10 @@ def learned(spectrum):
 
 
 def test_elbo_is_below_log_evidence_which_is_below_its_maximum(spectrum, learned):
-    best = ppca.log_evidence(spectrum, ppca.fit_ppca(spectrum, 2)).mean()
+    best = ppca.log_evidence_per_point(spectrum, ppca.fit_ppca(spectrum, 2)).mean()
     for model in learned.values():
         value, error = elbo(model, spectrum)
-        log_p = ppca.log_evidence(spectrum, as_ppca(model)).mean()
+        log_p = ppca.log_evidence_per_point(spectrum, as_ppca(model)).mean()
         assert value < log_p + 4 * error
         assert log_p < best + 1e-12
     assert value > best - 0.02
@@ -170,7 +172,7 @@ def test_training_finds_the_principal_subspace_and_orthogonal_columns(spectrum, 
 
 
 def test_importance_weighted_bounds_rise_to_the_exact_value(spectrum, learned):
-    exact = ppca.log_evidence(spectrum, as_ppca(learned[20])).mean()
+    exact = ppca.log_evidence_per_point(spectrum, as_ppca(learned[20])).mean()
     bounds = []
     for k in (1, 5, 50, 1000):
         repeated = np.repeat(spectrum, max(1, 200 // k) + 4, 0)
@@ -186,9 +188,9 @@ def test_only_a_kl_weight_of_at_least_one_keeps_the_bound(spectrum):
     kls = []
     for beta in (0.2, 1.0, 4.0):
         model = learn(spectrum, 200, beta)
-        recon, kl = vae.evaluate(model, np.repeat(spectrum, 50, 0), gen(2))
+        recon, kl = vae.elbo_terms_batched(model, np.repeat(spectrum, 50, 0), gen(2))
         value, error = mean_and_error(recon - beta * kl, len(spectrum))
-        log_p = ppca.log_evidence(spectrum, as_ppca(model)).mean()
+        log_p = ppca.log_evidence_per_point(spectrum, as_ppca(model)).mean()
         assert (value < log_p + 4 * error) if beta >= 1 else (value > log_p + 10 * error)
         kls.append(kl.mean().item())
     assert kls[0] > 1.2 * kls[1] > 1.2 * 1.2 * kls[2], "a larger weight spends fewer nats"
@@ -250,7 +252,9 @@ def test_mean_elbo_is_reconstruction_minus_information_minus_marginal_kl(digits)
     model, images = digits
     mean, std = encode(model, images)
     left = elbo(model, images, seed=3)
-    recon = mean_and_error(vae.evaluate(model, np.repeat(images, 100, 0), gen(4))[0], len(images))
+    recon = mean_and_error(
+        vae.elbo_terms_batched(model, np.repeat(images, 100, 0), gen(4))[0], len(images)
+    )
     info = information(mean, std, np.random.default_rng(5))
     outer = marginal_kl(mean, std, np.random.default_rng(6))
     error = np.linalg.norm([left[1], recon[1], info[1], outer[1]])

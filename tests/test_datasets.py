@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from sklearn import datasets as sklearn_datasets
 
-from vi_helpers import datasets, _mnist_files
+from vi_helpers import _mnist_files, datasets
 
 WAIT_S = 60  # nothing here may hang
 IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"

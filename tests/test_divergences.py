@@ -234,13 +234,15 @@ def test_too_few_iterations_are_admitted_with_one_warning():
 def test_bishop_10_2_both_directions():
     cov = np.array([[1.0, 0.9], [0.9, 1.0]])
     log_p = lambda z: densities.mvn_logpdf(z, np.zeros(2), cov)  # noqa: E731
-    mean, cov_q, kl = divergences.fit_mvn(log_p, [1.0, 0.5], np.eye(2), diagonal=True)
+    fit = divergences.fit_gaussian_plane(log_p, [1.0, 0.5], np.eye(2), diagonal=True)
+    mean, cov_q, kl = fit.mean, fit.cov, fit.kl
     np.testing.assert_allclose(mean, 0, atol=1e-6)
     np.testing.assert_allclose(cov_q, 0.19 * np.eye(2), atol=1e-6)
     known = -0.5 * np.log(0.19)
     assert kl == pytest.approx(known, abs=1e-8) and known == pytest.approx(0.830366, abs=1e-6)
     assert divergences.kl_mvn(np.zeros(2), cov, np.zeros(2), np.eye(2)) == pytest.approx(known)
-    _, free, kl = divergences.fit_mvn(log_p, [1.0, 0.5], np.eye(2))
+    fit = divergences.fit_gaussian_plane(log_p, [1.0, 0.5], np.eye(2))
+    free, kl = fit.cov, fit.kl
     np.testing.assert_allclose(free, cov, atol=1e-6)
     assert kl == pytest.approx(0, abs=1e-8)
 
@@ -249,7 +251,8 @@ def test_a_plane_with_two_modes_has_an_optimum_at_each_and_its_kl_agrees_with_mo
     rng, tilt = np.random.default_rng(9), np.array([[0.6, -0.35], [-0.35, 0.6]])
     log_p = densities.mvn_mixture([0.5, 0.5], [[-1.4, -1.4], [1.4, 1.4]], [tilt, tilt])
     for start in (-2.0, 0.0, 2.0):
-        mean, cov, kl = divergences.fit_mvn(log_p, [start, start], np.eye(2))
+        fit = divergences.fit_gaussian_plane(log_p, [start, start], np.eye(2))
+        mean, cov, kl = fit.mean, fit.cov, fit.kl
         np.testing.assert_allclose(mean, np.full(2, np.sign(start) * 1.4), atol=0.01)
         log_q = lambda z, m=mean, c=cov: densities.mvn_logpdf(z, m, c)  # noqa: E731
         draws = rng.multivariate_normal(mean, cov, size=20_000)
@@ -309,8 +312,8 @@ EYE = np.eye(2)
             lambda: fit_gaussian(stats.cauchy.logpdf, 0, 1, "inclusive"),
             "log_p must have a finite v",
         ),
-        (lambda: divergences.fit_mvn(np.abs, np.zeros(3), EYE), "init_mean must"),
-        (lambda: divergences.fit_mvn(np.abs, np.zeros(2), np.eye(3)), "init_cov must"),
+        (lambda: divergences.fit_gaussian_plane(np.abs, np.zeros(3), EYE), "init_mean must"),
+        (lambda: divergences.fit_gaussian_plane(np.abs, np.zeros(2), np.eye(3)), "init_cov must"),
         (lambda: divergences.wasserstein(np.abs, np.abs, 3), "order must"),
         (lambda: divergences.wasserstein(np.abs, lambda u: u[:3]), "quantile_p must"),
     ],

@@ -41,7 +41,7 @@ def test_the_log_likelihood_is_that_of_a_mixture_of_all_states():
     X, params = random_problem(rng, num_points=8)
     terms = [[naive_log_joint(x, z, params) for z in lf.all_states(3)] for x in X]
     expected = logsumexp(terms, axis=1).sum()
-    assert lf.log_likelihood(X, params) == pytest.approx(expected, abs=1e-9)
+    assert lf.log_evidence(X, params) == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_exact_e_step_closes_the_gap_for_any_parameters():
@@ -49,7 +49,7 @@ def test_the_exact_e_step_closes_the_gap_for_any_parameters():
     for _ in range(5):
         X, params = random_problem(rng)
         bound = lf.elbo(X, params, lf.e_step_exact(X, params))
-        assert bound == pytest.approx(lf.log_likelihood(X, params), abs=1e-9)
+        assert bound == pytest.approx(lf.log_evidence(X, params), abs=1e-9)
 
 
 def test_the_factorised_bound_is_the_sum_over_all_states():
@@ -77,7 +77,7 @@ def test_no_restricted_bound_passes_the_exact_log_likelihood():
     rng = np.random.default_rng(5)
     for _ in range(5):
         X, params = random_problem(rng)
-        exact = lf.log_likelihood(X, params)
+        exact = lf.log_evidence(X, params)
         hard = lf.e_step_hard(X, params)
         started_hard = lf.e_step_mean_field(X, params, hard)
         bounds = [lf.elbo(X, params, q) for q in (hard, started_hard)]
@@ -93,9 +93,9 @@ def test_the_bound_stays_below_the_exact_likelihood_at_every_iteration(e_step):
     for _ in range(15):
         q = lf.E_STEPS[e_step](X, params, q)
         after_e = lf.elbo(X, params, q)
-        assert after_e < lf.log_likelihood(X, params)
+        assert after_e < lf.log_evidence(X, params)
         params = lf.m_step(X, q)
-        assert after_e - 1e-9 < lf.elbo(X, params, q) < lf.log_likelihood(X, params)
+        assert after_e - 1e-9 < lf.elbo(X, params, q) < lf.log_evidence(X, params)
 
 
 @pytest.mark.parametrize("e_step", ["exact", "mean_field", "hard"])
@@ -104,7 +104,7 @@ def test_the_bound_never_falls(e_step, seed):
     rng = np.random.default_rng(seed)
     X, _ = random_problem(rng, num_points=150)
     init = lf.init_params(X, 4, rng)
-    fit = lf.fit_features(X, init, e_step=e_step, learn_bias=True, max_iter=3000, tol=1e-5)
+    fit = lf.fit_em(X, init, e_step=e_step, learn_bias=True, max_iter=3000, tol=1e-5)
     assert fit.converged
     assert np.diff(fit.elbos).min() > -1e-8
     assert len(fit.elbos) == fit.n_iter + 1
@@ -131,7 +131,7 @@ def test_features_that_do_not_overlap_leave_mean_field_no_gap():
     axes = np.linalg.qr(rng.normal(size=(5, 3)))[0] * [1.0, 2.0, 0.5]
     params = lf.LatentParams(params.pi, axes, params.bias, params.noise_var)
     bound = lf.elbo(X, params, lf.e_step_mean_field(X, params))
-    assert bound == pytest.approx(lf.log_likelihood(X, params), abs=1e-9)
+    assert bound == pytest.approx(lf.log_evidence(X, params), abs=1e-9)
 
 
 def test_mean_field_pushes_overlapping_features_apart_and_exact_em_does_not():
@@ -143,7 +143,7 @@ def test_mean_field_pushes_overlapping_features_apart_and_exact_em_does_not():
     init = lf.LatentParams(np.full(2, 0.5), weights, np.zeros(2), 0.16)
     cosines = {}
     for e_step in ("exact", "mean_field"):
-        learned = lf.fit_features(X, init, e_step=e_step, max_iter=1000).params.weights
+        learned = lf.fit_em(X, init, e_step=e_step, max_iter=1000).params.weights
         unit = learned / np.linalg.norm(learned, axis=0)
         cosines[e_step] = unit[:, 0] @ unit[:, 1]
     assert cosines["exact"] == pytest.approx(overlap, abs=0.05)
@@ -154,7 +154,7 @@ def test_exact_em_finds_the_bars():
     rng = np.random.default_rng(1)
     images, _, bars = datasets.make_bars(400, 3, rng, noise_std=0.5)
     X = images.reshape(400, -1)
-    fit = lf.fit_features(X, lf.init_params(X, 6, rng))
+    fit = lf.fit_em(X, lf.init_params(X, 6, rng))
     misfit = ((bars.reshape(6, -1)[:, :, None] - fit.params.weights) ** 2).mean(axis=1)
     assert sorted(misfit.argmin(axis=1)) == list(range(6))
     assert misfit.min(axis=1).max() < 0.02
@@ -166,12 +166,12 @@ def test_units_and_a_shift_change_only_units_and_bias():
     rng = np.random.default_rng(10)
     X, init = random_problem(rng)
     for e_step in ("exact", "mean_field", "hard"):
-        plain = lf.fit_features(X, init, e_step=e_step, learn_bias=True, max_iter=2000)
+        plain = lf.fit_em(X, init, e_step=e_step, learn_bias=True, max_iter=2000)
         scaled_init = lf.LatentParams(
             init.pi, 1e4 * init.weights, 1e4 * init.bias + 1e6, 1e8 * init.noise_var
         )
         moved = 1e4 * X + 1e6
-        fit = lf.fit_features(moved, scaled_init, e_step=e_step, learn_bias=True, max_iter=2000)
+        fit = lf.fit_em(moved, scaled_init, e_step=e_step, learn_bias=True, max_iter=2000)
         shift = X.size * np.log(1e4)
         assert fit.elbo + shift == pytest.approx(plain.elbo, abs=1e-3)
         np.testing.assert_allclose(fit.params.weights, 1e4 * plain.params.weights, rtol=1e-2)
@@ -182,7 +182,7 @@ def test_factors_that_nobody_uses_and_perfect_fits_stay_finite():
     pi = np.array([0.5, 1e-6])
     init = lf.LatentParams(pi, np.array([[1.0, 50.0], [2.0, 50.0]]), np.zeros(2), 1.0)
     for e_step in lf.E_STEPS:
-        fit = lf.fit_features(X, init, e_step=e_step, min_noise_var=1e-4)
+        fit = lf.fit_em(X, init, e_step=e_step, min_noise_var=1e-4)
         assert np.isfinite(fit.elbos).all()
         assert np.diff(fit.elbos).min() > -1e-8
         assert fit.params.noise_var == pytest.approx(1e-4)
@@ -202,8 +202,8 @@ def test_make_bars_adds_the_bars_that_are_on_and_noise():
 
 def test_a_fit_stopped_too_early_says_so_once():
     X, init = random_problem(np.random.default_rng(12))
-    with pytest.warns(ConvergenceWarning, match="fit_features did not converge in 1") as record:
-        fit = lf.fit_features(X, init, max_iter=1)
+    with pytest.warns(ConvergenceWarning, match="fit_em did not converge in 1") as record:
+        fit = lf.fit_em(X, init, max_iter=1)
     assert len(record) == 1
     assert not fit.converged
 
@@ -222,14 +222,14 @@ def test_a_fit_stopped_too_early_says_so_once():
 def test_bad_input_is_named(change, message):
     X, init = random_problem(np.random.default_rng(13))
     with pytest.raises(ValueError, match=message):
-        lf.fit_features(**({"X": X, "init": init} | change))
+        lf.fit_em(**({"X": X, "init": init} | change))
 
 
 def test_bad_starts_and_too_many_states_are_refused():
     X, init = random_problem(np.random.default_rng(14))
     for field, value in [("pi", np.array([0.5, 1.0, 0.5])), ("noise_var", 0.0)]:
         with pytest.raises(ValueError, match=f"init.{field}"):
-            lf.fit_features(X, lf.LatentParams(**(vars(init) | {field: value})))
+            lf.fit_em(X, lf.LatentParams(**(vars(init) | {field: value})))
     with pytest.raises(ValueError, match="num_factors must be <= 14 to enumerate, got 30"):
         lf.all_states(30)
     with pytest.raises(ValueError, match="rng must be"):

@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal, ortho_group
 from sklearn.datasets import load_iris
 from sklearn.mixture import GaussianMixture
 
-from vi_helpers import mixture_em, _mixture_sweep
+from vi_helpers import _mixture_sweep, mixture_em
 from vi_helpers.mixture_em import GMMParams, e_step, fit_em, init_params, m_step
 from vi_helpers.results import ConvergenceWarning
 

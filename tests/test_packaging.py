@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-TORCH_MODULES = {"vae", "vae_nets", "stochastic_vi"}
+TORCH_MODULES = {"vae", "stochastic_vi"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PINS = [
     line.strip()

@@ -21,7 +21,7 @@ def test_log_evidence_is_that_of_scipy():
     params, X = example()
     cov = params.weights @ params.weights.T + params.noise_var * np.eye(5)
     expected = stats.multivariate_normal(params.bias, cov).logpdf(X)
-    np.testing.assert_allclose(ppca.log_evidence(X, params), expected, rtol=1e-10)
+    np.testing.assert_allclose(ppca.log_evidence_per_point(X, params), expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("latent_dim", [1, 2, 3])
@@ -32,7 +32,9 @@ def test_posterior_and_evidence_obey_bayes_rule_at_any_z(latent_dim):
     centre = params.weights @ z + params.bias
     log_joint = mvn_logpdf(X, centre, params.noise_var * np.eye(5)) + stats.norm.logpdf(z).sum()
     log_posterior = [stats.multivariate_normal(mean, cov).logpdf(z) for mean in means]
-    np.testing.assert_allclose(log_joint - log_posterior, ppca.log_evidence(X, params), rtol=1e-9)
+    np.testing.assert_allclose(
+        log_joint - log_posterior, ppca.log_evidence_per_point(X, params), rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize("latent_dim", [1, 2, 4])
@@ -46,14 +48,14 @@ def test_maximum_likelihood_solution_is_that_of_scikit_learn(latent_dim):
     cov = params.weights @ params.weights.T + params.noise_var * np.eye(5)
     np.testing.assert_allclose(cov, peer.get_covariance(), atol=1e-10)
     np.testing.assert_allclose(
-        ppca.log_evidence(X, params), peer.score_samples(X - X.mean(0)), rtol=1e-10
+        ppca.log_evidence_per_point(X, params), peer.score_samples(X - X.mean(0)), rtol=1e-10
     )
 
 
 def test_no_parameters_nearby_are_more_likely():
     _, X = example()
     best = ppca.fit_ppca(X, 2)
-    highest = ppca.log_evidence(X, best).mean()
+    highest = ppca.log_evidence_per_point(X, best).mean()
     rng = np.random.default_rng(2)
     for _ in range(200):
         other = ppca.PPCAParams(
@@ -61,7 +63,7 @@ def test_no_parameters_nearby_are_more_likely():
             best.bias + 0.05 * rng.normal(size=5),
             best.noise_var * np.exp(0.05 * rng.normal()),
         )
-        assert ppca.log_evidence(X, other).mean() < highest
+        assert ppca.log_evidence_per_point(X, other).mean() < highest
 
 
 def test_columns_are_orthogonal_so_the_posterior_factorises():
@@ -74,7 +76,9 @@ def test_a_rotation_of_the_latents_leaves_the_evidence_alone():
     params, X = example(latent_dim=3)
     turn = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
     turned = ppca.PPCAParams(params.weights @ turn.T, params.bias, params.noise_var)
-    np.testing.assert_allclose(ppca.log_evidence(X, turned), ppca.log_evidence(X, params))
+    np.testing.assert_allclose(
+        ppca.log_evidence_per_point(X, turned), ppca.log_evidence_per_point(X, params)
+    )
     np.testing.assert_allclose(
         ppca.posterior(X, turned)[0], ppca.posterior(X, params)[0] @ turn.T, atol=1e-12
     )
@@ -96,7 +100,7 @@ def test_impossible_parameters_are_refused(change, message):
         ppca.PPCAParams(**(good | change))
 
 
-@pytest.mark.parametrize("function", [ppca.log_evidence, ppca.posterior])
+@pytest.mark.parametrize("function", [ppca.log_evidence_per_point, ppca.posterior])
 @pytest.mark.parametrize("X", [np.ones((4, 6)), np.ones(5), np.full((4, 5), np.inf)])
 def test_impossible_points_are_refused(function, X):
     with pytest.raises(ValueError, match="X must"):

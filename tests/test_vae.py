@@ -153,7 +153,9 @@ def test_importance_weights_are_constant_where_the_encoder_is_exact(monkeypatch)
     model, data, exact = ppca()
     log_w = vae.log_weights(model, data, 3, gen()).numpy()
     np.testing.assert_allclose(log_w, np.tile(exact, (3, 1)), rtol=1e-9)
-    monkeypatch.setattr(vae, "CHUNK_NUMBERS", 10)  # two (sample, image) pairs at a time
+    monkeypatch.setattr(
+        "vi_helpers.vae.bounds.CHUNK_NUMBERS", 10
+    )  # two (sample, image) pairs at a time
     np.testing.assert_allclose(vae.log_evidence_is(model, data, 5, gen()), exact, rtol=1e-9)
 
 
@@ -161,7 +163,7 @@ def test_training_the_linear_model_reaches_the_optimum_of_probabilistic_pca():
     _, data, exact = ppca()
     model = vae.VAE(2, (), "gaussian", (5,), generator=gen(1)).double()
     vae.train_vae(model, data, epochs=150, batch_size=20, lr=2e-2, generator=gen(), progress=False)
-    recon, kl = vae.evaluate(model, np.repeat(data, 50, 0), gen(2))
+    recon, kl = vae.elbo_terms_batched(model, np.repeat(data, 50, 0), gen(2))
     elbo = (recon - kl).mean().item()
     assert exact.mean() - 0.05 < elbo < exact.mean() + 0.01
 
@@ -214,7 +216,7 @@ def test_interrupting_keeps_a_usable_partly_trained_model(monkeypatch, capsys):
         if len(calls) == 6:  # in the second epoch of four batches
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(vae, "_report", interrupted_report)
+    monkeypatch.setattr("vi_helpers.vae.training._report", interrupted_report)
     result = train_tiny(epochs=100, test_images=np.zeros((3, 4, 4)))
     assert not result.converged and result.n_iter == 2
     assert "interrupted in epoch 2 of 100" in capsys.readouterr().out

@@ -102,7 +102,7 @@ def fit_gaussian(X, y, prior_std, *, factorised=False, max_iter=200, tol=1e-10):
         if converged:
             break
     else:
-        warn_not_converged("logistic.fit_gaussian", max_iter, elbos[-1] - elbos[-2], tol)
+        warn_not_converged("fit_gaussian", max_iter, elbos[-1] - elbos[-2], tol)
     return FitResult(GaussianPosterior(mean, cov), np.array(elbos), converged, len(elbos) - 1)
 
 
