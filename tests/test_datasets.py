@@ -422,7 +422,7 @@ SMALL = np.arange(2 * 28 * 28).reshape(2, 28, 28) % 256
         (idx(SMALL, sizes=(3, 28, 28)), r"2352 bytes for the shape \(3, 28, 28\).*got 1568"),
         (idx(SMALL, sizes=(2**32 - 1, 28, 28)), "got 1568"),
         (idx(SMALL, sizes=(2, 14, 56)), r"shape \(28, 28\), got \(14, 56\)"),
-        (gzip.compress(gzip.decompress(idx(SMALL))[:-1]), "1568 bytes .* got 1567"),
+        (gzip.compress(gzip.decompress(idx(SMALL))[:-1], mtime=0), "1568 bytes .* got 1567"),
         (gzip.compress(b"\0\0\x08\x03", mtime=0), "16 header bytes, got 4"),
         (idx(SMALL)[:-9], "whole gzip file"),
         (b"<html></html>", "whole gzip file"),
