@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("nbgrader")
-sys.path.insert(0, str(Path(__file__).parent / "homework"))
-from bad_submissions import CLASS
+from homework.bad_submissions import CLASS
 
 HOMEWORK = Path(__file__).parents[1] / "notebooks" / "homework"
 NAMES = sorted(path.name for path in (HOMEWORK / "source").glob("hw*"))
@@ -215,7 +214,7 @@ def test_grading_goes_on_after_submissions_that_are_no_notebooks(scores, course)
 
 
 def test_the_instructor_is_told_which_submissions_need_a_look(course):
-    listing = run(course, "attention.py", "hw1")
+    listing = run(course, "triage.py", "hw1")
     assert listing.returncode == 0, listing.stderr
     blocks = dict(re.findall(r"^(\w+)  \(.*\)\n((?:    .*\n)+)", listing.stdout, re.M))
     for student, (_, _, words) in CLASS.items():
@@ -238,7 +237,7 @@ def before_grading(course, tmp_path):
 
 def test_an_assignment_not_yet_autograded_is_not_held_against_anybody(before_grading):
     hand_in(before_grading, "anna", "hw2", read(before_grading / "release/hw2/hw2.ipynb"))
-    listing = run(before_grading, "attention.py", "hw2")
+    listing = run(before_grading, "triage.py", "hw2")
     assert listing.returncode == 0, listing.stderr
     assert listing.stdout.splitlines() == [
         "1 handed in, 1 of them without anything odd.",
@@ -247,7 +246,7 @@ def test_an_assignment_not_yet_autograded_is_not_held_against_anybody(before_gra
 
 
 def test_an_unknown_assignment_is_refused_in_one_line(before_grading):
-    listing = run(before_grading, "attention.py", "hw3")
+    listing = run(before_grading, "triage.py", "hw3")
     assert listing.returncode == 2 and not listing.stdout
     assert listing.stderr == "no release/hw3/hw3.ipynb; released: hw1, hw2\n"
 
@@ -268,7 +267,7 @@ def test_files_are_collected_by_name_and_the_others_listed(before_grading):
     shutil.copy(released, archive / "late_hw2.ipynb")
     students = {path.parts[-3] for path in before_grading.glob("submitted/*/hw2/hw2.ipynb")}
     assert students == {"eva", "anna_lee", "bob_lee", "Bruce-Lee.2", "zoe"}
-    listing = run(before_grading, "attention.py", "hw2")
+    listing = run(before_grading, "triage.py", "hw2")
     assert listing.returncode == 0, listing.stderr
     listed = dict(re.findall(r"^(\S.*)  not collected(.*)$", listing.stdout, re.M))
     assert {Path(name).name for name in listed} == {
@@ -319,7 +318,7 @@ def test_where_bwrap_does_not_work_the_instructor_is_warned(course, tmp_path):
 
 
 def test_a_kernel_is_boxed_in_where_bwrap_works(course):
-    script = "import careful_grading as g, sys; sys.exit(0 if g.can_isolate() else 3)"
+    script = "import grading_box as g, sys; sys.exit(0 if g.can_isolate() else 3)"
     if run(course, "-c", script).returncode:
         pytest.skip("bwrap does not work here")
     assert not list(course.rglob("written-by-a-submission"))

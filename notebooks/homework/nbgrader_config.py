@@ -23,7 +23,9 @@ HERE = Path(__file__).resolve().parent
 # nbgrader calls `alembic` by its bare name, also when the environment is not activated
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 sys.path.insert(0, str(HERE))
-import careful_grading as careful  # noqa: E402
+from careful_feedback import HideTests  # noqa: E402
+from careful_grading import CarefulExecute, RestoreCells  # noqa: E402
+from grading_box import IsolatedKernelManager  # noqa: E402
 
 warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own, harmless
 
@@ -44,17 +46,17 @@ c.CarefulExecute.notebook_timeout = 900
 c.CarefulExecute.max_output = 200_000
 c.LimitOutput.max_lines = 1000
 
-careful.IsolatedKernelManager.hidden = (HERE, HERE.parents[1], "/usr/local/share/nbgrader")
+IsolatedKernelManager.hidden = (HERE, HERE.parents[1], "/usr/local/share/nbgrader")
 
 c.Autograde.sanitize_preprocessors = [
     ClearOutput,
-    careful.RestoreCells,
+    RestoreCells,
     OverwriteKernelspec,
     OverwriteCells,
     CheckCellMetadata,
 ]
 c.Autograde.autograde_preprocessors = [
-    careful.CarefulExecute,
+    CarefulExecute,
     IgnorePattern,
     ClearMetadataPreprocessor,
     LimitOutput,
@@ -62,4 +64,4 @@ c.Autograde.autograde_preprocessors = [
     AssignLatePenalties,
     CheckCellMetadata,
 ]
-c.GenerateFeedback.preprocessors = [GetGrades, careful.HideTests, CSSHTMLHeaderPreprocessor]
+c.GenerateFeedback.preprocessors = [GetGrades, HideTests, CSSHTMLHeaderPreprocessor]

@@ -1,6 +1,6 @@
 """A class of submissions that misbehave, made from hw1's release filled with the reference answers.
 
-Each entry of CLASS: student -> (edit, the checks that lose points, words attention.py must say).
+Each entry of CLASS: student -> (edit, the checks that lose points, words triage.py must say).
 An edit gets the notebook's cells and may change them.
 """
 

@@ -1,4 +1,4 @@
-"""Which submissions need a look: python attention.py hw1
+"""Which submissions need a look: python triage.py hw1
 
 Before autograding it lists what was handed in wrongly and what zip_collect passed over; afterwards
 also what happened while it ran.
