@@ -1,5 +1,7 @@
 """What every notebook must be, beside what nbval checks when it runs it."""
 
+import base64
+import io
 import itertools
 import re
 import subprocess
@@ -7,7 +9,9 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 from tools.reading_time import LONGEST_CORE, Times, measure
 from tools.store_notebooks import problems, strip
 
@@ -267,12 +271,26 @@ def test_a_spoiled_notebook_is_noticed(clean, spoil, complaint):
     assert any(complaint in problem for problem in problems(clean))
 
 
+def test_storing_makes_a_picture_smaller_and_keeps_how_it_looks(clean):
+    pixels = np.full((80, 120, 4), 255, dtype=np.uint8)
+    pixels[20:60, 30:90, :3] = np.linspace(0, 255, 60).astype(np.uint8)[None, :, None]
+    raw = io.BytesIO()
+    Image.fromarray(pixels).save(raw, "PNG", compress_level=1)
+    png = base64.b64encode(raw.getvalue()).decode()
+    clean.cells[0].outputs = [nbformat.v4.new_output("display_data", data={"image/png": png})]
+    stored = strip(clean).cells[0].outputs[0].data["image/png"]
+    after = np.asarray(Image.open(io.BytesIO(base64.b64decode(stored))).convert("RGB"))
+    assert len(stored) < len(png)
+    assert np.abs(after.astype(int) - pixels[:, :, :3]).max() < 8
+    assert strip(clean).cells[0].outputs[0].data["image/png"] == stored
+
+
 def test_storing_gives_each_picture_the_text_alternative_of_its_cell(clean):
-    picture = nbformat.v4.new_output("display_data", data={"image/png": "x", "text/plain": "y"})
+    picture = nbformat.v4.new_output("display_data", data={"image/svg+xml": "x"})
     clean.cells[0].outputs = [picture]
     clean.cells[0].metadata.alt = "A curve that rises."
     assert strip(clean).cells[0].outputs[0].metadata == {
-        "image/png": {"alt": "A curve that rises."}
+        "image/svg+xml": {"alt": "A curve that rises."}
     }
 
 
