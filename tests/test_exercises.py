@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from vi_helpers.exercises import NotYet, as_numbers, assert_close, assert_rejects, try_answer
+from vi_helpers.exercises import (
+    NotYet,
+    as_numbers,
+    as_probabilities,
+    assert_close,
+    assert_rejects,
+    try_answer,
+)
 
 
 def check_square(square):
@@ -101,3 +108,23 @@ def test_a_check_that_accepts_a_wrong_answer_is_caught():
     assert_rejects(check_square, lambda x: 2 * x)
     with pytest.raises(AssertionError, match="accepted wrong answer number 2"):
         assert_rejects(check_square, lambda x: x, lambda x: x * x)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ([0.3, 0.6], "q must sum to one, got a sum of 0.9"),
+        ([[0.5, 0.5], [1.2, -0.2]], "q must not be negative, got -0.2"),
+        (1.0, "q must be a list of probabilities, got 1.0 (float)"),
+        ([], "q must be a list of probabilities, got a list of 0"),
+        (None, "q must be real numbers, got None"),
+    ],
+)
+def test_what_is_no_distribution_is_told_in_a_sentence(value, sentence):
+    with pytest.raises(AssertionError, match=re.escape(sentence)):
+        as_probabilities(value, what="q")
+
+
+def test_probabilities_may_come_in_single_precision_and_sum_to_one_afterwards():
+    rows = as_probabilities(torch.tensor([[0.1, 0.2, 0.7], [0.3, 0.3, 0.4]]))
+    np.testing.assert_allclose(rows.sum(axis=1), 1, rtol=1e-15)

@@ -65,6 +65,23 @@ def as_numbers(value, *, shape=None, what="the answer"):
     return array
 
 
+def as_probabilities(value, *, what="the answer"):
+    """Like as_numbers, and each row (last axis) is non-negative and sums to one within 1e-6.
+
+    Returns the rows divided by their sums, so that nothing is won by rounding.
+    """
+    array = as_numbers(value, what=what)
+    if array.ndim == 0 or array.shape[-1] == 0:
+        raise AssertionError(f"{what} must be a list of probabilities, got {describe(value)}")
+    if (array < 0).any():
+        raise AssertionError(f"{what} must not be negative, got {array.min():.6g}")
+    sums = array.sum(axis=-1, keepdims=True)
+    worst = sums.flat[np.abs(sums - 1).argmax()]
+    if abs(worst - 1) > 1e-6:
+        raise AssertionError(f"{what} must sum to one, got a sum of {worst:.6g}")
+    return array / sums
+
+
 def assert_close(value, expected, *, what="the answer", rtol=1e-6, atol=1e-9, hint=""):
     """Raise AssertionError unless value has expected's shape and entries, within the tolerance."""
     expected = np.asarray(expected, dtype=float)
