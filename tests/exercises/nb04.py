@@ -46,7 +46,7 @@ def together(cov):
 def together_by_power(cov):
     """Gelfand's formula instead of eigenvalues."""
     power, log_size = step_map(cov), 0.0
-    for doubling in range(14):
+    for _ in range(14):
         power = power @ power
         size = np.linalg.norm(power)
         power, log_size = power / size, 2 * log_size + math.log(size)
@@ -157,9 +157,7 @@ EXERCISES = {
             "blocks by position": lambda cov, blocks: price(
                 cov, np.split(np.arange(len(cov)), np.cumsum([len(b) for b in blocks])[:-1])
             ),
-            "whole lost": lambda cov, blocks: (
-                price(cov, blocks) - 0.5 * np.linalg.slogdet(cov)[1]
-            ),
+            "whole lost": lambda cov, blocks: price(cov, blocks) - 0.5 * np.linalg.slogdet(cov)[1],
             "no return": lambda cov, blocks: None,
         },
         "right": {
@@ -185,7 +183,9 @@ EXERCISES = {
             "rho squared": lambda cov: cov[0, 1] ** 2 / (cov[0, 0] * cov[1, 1]),
             "without the modulus": lambda cov: np.linalg.eigvals(step_map(cov)).real.max(),
             "largest singular value": lambda cov: np.linalg.norm(step_map(cov), 2),
-            "one step kept": lambda cov: np.abs(np.linalg.eigvals(step_map(cov) + np.eye(len(cov)))).max(),
+            "one step kept": lambda cov: np.abs(
+                np.linalg.eigvals(step_map(cov) + np.eye(len(cov)))
+            ).max(),
             "not divided": lambda cov: np.abs(
                 np.linalg.eigvals(np.linalg.inv(cov) - np.diag(np.diag(np.linalg.inv(cov))))
             ).max(),
@@ -197,8 +197,7 @@ EXERCISES = {
             "growth of powers": together_by_power,
             "symmetric form": lambda cov: np.abs(
                 np.linalg.eigvalsh(
-                    np.linalg.inv(cov)
-                    / np.sqrt(np.outer(*[np.diag(np.linalg.inv(cov))] * 2))
+                    np.linalg.inv(cov) / np.sqrt(np.outer(*[np.diag(np.linalg.inv(cov))] * 2))
                     - np.eye(len(cov))
                 )
             ).max(),
@@ -244,7 +243,9 @@ EXERCISES = {
             "standard deviations": lambda p, m, s: np.stack([p @ s, two_parts(p, m, s)[1]]),
             "second moment of the means": lambda p, m, s: np.stack([p @ s**2, p @ m**2]),
             "mean not weighted": lambda p, m, s: np.stack([p @ s**2, p @ (m - m.mean(0)) ** 2]),
-            "square of the mean sd": lambda p, m, s: np.stack([(p @ s) ** 2, two_parts(p, m, s)[1]]),
+            "square of the mean sd": lambda p, m, s: np.stack(
+                [(p @ s) ** 2, two_parts(p, m, s)[1]]
+            ),
             "total only": lambda *args: two_parts(*args).sum(axis=0),
             "transposed": lambda *args: two_parts(*args).T,
             "split another way": lambda *args: two_parts(*args) + np.array([[0.1], [-0.1]]),
