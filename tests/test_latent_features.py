@@ -73,6 +73,17 @@ def test_a_coordinate_update_is_the_best_value_of_its_factor():
             assert lf.elbo(X, params, lf.factorised(other)) < best
 
 
+def test_a_sweep_is_one_update_of_each_factor_in_turn():
+    rng = np.random.default_rng(44)
+    X, params = random_problem(rng)
+    mean = np.tile(params.pi, (len(X), 1))
+    for _ in range(3):
+        for k in range(3):
+            mean[:, k] = lf.update_factor(X, params, mean, k)
+    swept = lf.e_step_mean_field(X, params, sweeps=3)
+    np.testing.assert_allclose(swept.mean, mean, rtol=1e-10, atol=1e-14)
+
+
 def test_no_restricted_bound_passes_the_exact_log_likelihood():
     rng = np.random.default_rng(5)
     for _ in range(5):

@@ -95,9 +95,14 @@ def e_step_mean_field(X, params, previous=None, sweeps=20):
     """
     start = params.pi if previous is None else previous.mean
     mean = np.array(np.broadcast_to(start, (len(X), len(params.pi))))
+    # update_factor with its products made once: the factors meet only in overlap = W^T W.
+    overlap = params.weights.T @ params.weights / params.noise_var
+    alone = (X - params.bias) @ params.weights / params.noise_var - 0.5 * np.diag(overlap)
+    alone += np.log(params.pi) - np.log1p(-params.pi)
     for _ in range(sweeps):
         for k in range(len(params.pi)):
-            mean[:, k] = update_factor(X, params, mean, k)
+            others = mean @ overlap[:, k] - mean[:, k] * overlap[k, k]
+            mean[:, k] = expit(alone[:, k] - others)
     return factorised(mean)
 
 
