@@ -1,5 +1,6 @@
 """Data: right arrays or one clear error, against a server on loopback that misbehaves on demand."""
 
+import contextlib
 import gzip
 import hashlib
 import http.server
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from sklearn import datasets as sklearn_datasets
 
-from vi_helpers import _mnist_files, datasets
+from vi_helpers import _download, _mnist_files, datasets
 
 WAIT_S = 60  # nothing here may hang
 IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
@@ -55,9 +56,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         blob = b"<html>sign in first</html>" if behaviour == "wrong" else FILES[name]
         if behaviour == "together" and name == IMAGES:
             self.server.meeting.wait()
+        if behaviour == "drip_header":
+            return self.drip(b"HTTP/1.0 200 OK\r\nX-Slow: " + b"z" * 10_000)
         self.send_response(200)
-        self.send_header("Content-Length", str(len(blob)))
+        if behaviour not in ("endless", "drip", "bomb"):
+            self.send_header("Content-Length", str(len(blob)))
+        if behaviour in ("mislabelled", "bomb"):
+            self.send_header("Content-Encoding", "gzip")
         self.end_headers()
+        if behaviour == "drip":
+            return self.drip(blob)
+        if behaviour in ("endless", "bomb"):
+            zeros = b"\0" * 2**16
+            return self.pour(gzip.compress(zeros) if behaviour == "bomb" else zeros)
         if behaviour in ("short", "stall"):
             blob = blob[: len(blob) // 2]
         self.wfile.write(blob)
@@ -65,6 +76,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if behaviour == "stall":
             self.server.stalled.set()
             self.server.let_go.wait(10)  # then the body just ends short
+
+    def drip(self, blob):
+        """One byte every twentieth of a second, until the reader goes away."""
+        with contextlib.suppress(OSError):
+            for byte in blob:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+                if self.server.let_go.wait(0.05):
+                    return
+
+    def pour(self, blob):
+        """The same bytes again and again, up to 64 MB; poured counts them."""
+        with contextlib.suppress(OSError):
+            while self.server.poured < 64e6 and not self.server.let_go.is_set():
+                self.wfile.write(blob)
+                self.server.poured += len(blob)
 
     def log_message(self, *args):
         pass
@@ -75,7 +102,7 @@ def server():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.block_on_close = False
-    server.requests = []
+    server.requests, server.poured = [], 0
     server.stalled, server.let_go = threading.Event(), threading.Event()
     server.meeting = threading.Barrier(2, timeout=WAIT_S)
     server.url = lambda behaviour: f"http://127.0.0.1:{server.server_port}/{behaviour}/"
@@ -95,7 +122,8 @@ def cache(monkeypatch, tmp_path):
     monkeypatch.setattr(_mnist_files, "cache_folders", lambda: [folder])
     monkeypatch.setattr(_mnist_files, "MNIST_SHA256", HASHES)
     monkeypatch.setattr(_mnist_files, "MNIST_MIRRORS", ())
-    monkeypatch.setattr(_mnist_files, "TIMEOUT_S", (10, 0.5))
+    monkeypatch.setattr(_mnist_files, "MNIST_BYTES", {name: len(b) for name, b in FILES.items()})
+    monkeypatch.setattr(_download, "SILENCE_S", 0.5)
     monkeypatch.delenv("VI_DATA_DIR", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return folder
@@ -149,9 +177,9 @@ def test_the_places_are_searched_in_the_promised_order(cache, tmp_path, monkeypa
     monkeypatch.setenv("VI_DATA_DIR", str(folders["VI_DATA_DIR"]))
     use_mirrors(monkeypatch, server.url("good"))
     read = []
-    real_read = type(tmp_path).read_bytes
+    real_read = _mnist_files._read
     monkeypatch.setattr(
-        type(tmp_path), "read_bytes", lambda path: read.append(path.parent) or real_read(path)
+        _mnist_files, "_read", lambda path: read.append(path.parent) or real_read(path)
     )
     for later in order[order.index(first) :]:
         if later in folders:
@@ -230,12 +258,99 @@ def test_a_bad_mirror_alone_leaves_one_clear_error_and_no_file(
         assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("behaviour", ["drip", "drip_header", "endless", "bomb"])
+def test_a_mirror_that_never_ends_is_left_soon_and_with_little_memory(
+    cache, monkeypatch, server, behaviour
+):
+    monkeypatch.setattr(_download, "CONNECT_S", 0.5)
+    monkeypatch.setattr(_download, "WHOLE_S", 1.0)
+    use_mirrors(monkeypatch, server.url(behaviour), server.url("good"))
+    begin = time.monotonic()
+    assert_right(*datasets.load_mnist())
+    assert time.monotonic() - begin < 15
+    assert server.poured < 32e6  # socket buffers, not the body
+    assert contents(cache) == only(IMAGES, LABELS)
+
+
+def test_a_mirror_that_takes_no_connection_is_left_at_the_deadline(cache, monkeypatch, server):
+    monkeypatch.setattr(_download, "CONNECT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as silent:
+        port = silent.getsockname()[1]
+        use_mirrors(monkeypatch, f"http://127.0.0.1:{port}/", server.url("good"))
+        begin = time.monotonic()
+        assert_right(*datasets.load_mnist())
+        assert time.monotonic() - begin < 15
+
+
+def test_a_good_file_that_calls_itself_compressed_is_taken(cache, monkeypatch, server):
+    use_mirrors(monkeypatch, server.url("mislabelled"))
+    assert_right(*datasets.load_mnist())
+    assert contents(cache) == only(IMAGES, LABELS)
+
+
+@pytest.mark.parametrize("value", ["~nobody-of-this-name/x", "nul\0l"])
+def test_a_data_dir_that_can_be_no_folder_is_named(cache, value):
+    with pytest.raises(ValueError, match=r"data_dir must be a path, got"):
+        datasets.load_mnist(data_dir=value)
+
+
+@pytest.mark.parametrize("value", ["~nobody-of-this-name/x", "no such folder"])
+def test_a_data_folder_in_the_environment_that_is_none_is_told(cache, monkeypatch, value):
+    place(cache)
+    monkeypatch.setenv("VI_DATA_DIR", value)
+    with pytest.warns(UserWarning, match="VI_DATA_DIR must"):
+        assert_right(*datasets.load_mnist())
+    with pytest.warns(UserWarning, match="VI_DATA_DIR must"):
+        assert datasets.mnist_at_hand()
+
+
+def test_a_user_without_a_home_still_has_the_clone(monkeypatch):
+    def homeless(name):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pooch.os_cache", homeless)
+    assert [folder.name for folder in _mnist_files.cache_folders()] == ["data"]
+
+
+@pytest.mark.parametrize(
+    "other", ["train-images-idx3-ubyte", "train-images.idx3-ubyte", "train-images.idx3-ubyte.gz"]
+)
+def test_files_under_another_name_get_a_hint(cache, tmp_path, other):
+    (tmp_path / other).write_bytes(b"")
+    with pytest.raises(datasets.DataUnavailableError, match=rf"\(there is {other}; the original"):
+        datasets.load_mnist(data_dir=tmp_path)
+
+
+def test_a_pipe_or_a_huge_file_under_the_name_is_not_read(cache, monkeypatch, server, tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no named pipes here")
+    os.mkfifo(tmp_path / IMAGES)
+    with open(tmp_path / LABELS, "wb") as file:
+        file.truncate(3 * 2**30)  # sparse
+    use_mirrors(monkeypatch, server.url("good"))
+    with pytest.warns(UserWarning) as caught:
+        assert_right(*datasets.load_mnist(data_dir=tmp_path))
+    told = " ".join(str(w.message) for w in caught)
+    assert "not a regular file" in told and "3221225472 bytes, expected" in told
+
+
+def test_what_a_killed_process_left_of_any_file_is_swept(cache, monkeypatch, server):
+    cache.mkdir()
+    left = cache / f"t10k-{LABELS.partition('-')[2]}.0123abcd.partial"
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    use_mirrors(monkeypatch, server.url("good"))
+    datasets.load_mnist()
+    assert contents(cache) == only(IMAGES, LABELS)
+
+
 def test_the_error_lists_everything_tried_and_how_to_place_the_files(
     cache, monkeypatch, server, tmp_path
 ):
     named = tmp_path / "named"
     place(named)
     (named / IMAGES).write_bytes(b"damaged")
+    (tmp_path / "nowhere").mkdir()
     monkeypatch.setenv("VI_DATA_DIR", str(tmp_path / "nowhere"))
     mirrors = (dead_mirror(), server.url("missing"), server.url("wrong"))
     use_mirrors(monkeypatch, *mirrors)
@@ -443,6 +558,7 @@ def test_labels_that_do_not_fit_the_images_are_refused(cache, monkeypatch, label
     (cache / LABELS).write_bytes(idx(labels))
     sha = hashlib.sha256(idx(labels)).hexdigest()
     monkeypatch.setattr(_mnist_files, "MNIST_SHA256", {**HASHES, LABELS: sha})
+    monkeypatch.setitem(_mnist_files.MNIST_BYTES, LABELS, len(idx(labels)))
     with pytest.raises(ValueError, match=message):
         datasets.load_mnist()
 

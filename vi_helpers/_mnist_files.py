@@ -6,16 +6,17 @@ datasets.load_mnist is the way in.
 import contextlib
 import gzip
 import hashlib
-import io
 import os
 import secrets
-import sys
+import stat
 import time
 import warnings
 import zlib
 from pathlib import Path
 
 import numpy as np
+
+from vi_helpers import _download
 
 # Tried in this order; each holds the same four files, so the hashes decide.
 MNIST_MIRRORS = (
@@ -37,8 +38,12 @@ MNIST_SHA256 = {
         "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
     ),
 }
-# Seconds to connect and seconds without a byte: a dead mirror is left in seconds.
-TIMEOUT_S = (5, 10)
+MNIST_BYTES = {
+    "train-images-idx3-ubyte.gz": 9_912_422,
+    "train-labels-idx1-ubyte.gz": 28_881,
+    "t10k-images-idx3-ubyte.gz": 1_648_877,
+    "t10k-labels-idx1-ubyte.gz": 4_542,
+}
 
 
 class DataUnavailableError(RuntimeError):
@@ -50,9 +55,11 @@ def cache_folders():
     import pooch
 
     root = Path(__file__).resolve().parent.parent
-    user = Path(pooch.os_cache("vi_helpers"))
     in_clone = (root / "pyproject.toml").is_file() and (root / "data" / "README.md").is_file()
-    return [root / "data", user] if in_clone else [user]
+    folders = [root / "data"] if in_clone else []
+    with contextlib.suppress(RuntimeError, OSError):  # a user without a home has no cache
+        folders.append(Path(pooch.os_cache("vi_helpers")).expanduser())
+    return folders
 
 
 def at_hand(data_dir=None):
@@ -68,7 +75,7 @@ def read_idx(name, data_dir, shape):
     tried = []
     blob = _find(name, data_dir, tried)
     if blob is None:
-        blob = _download(name, tried)
+        blob = _from_a_mirror(name, tried)
     return parse_idx(blob, name, shape)
 
 
@@ -83,11 +90,11 @@ def _find(name, data_dir, tried, sweep=True):
             continue
         path = folder / name
         try:
-            blob = path.read_bytes()
+            blob, problem = _read(path)
         except OSError as error:
-            tried.append(f"{label}, {path}: {error.strerror or error}")
+            reason = error.strerror or str(error)
+            tried.append(f"{label}, {path}: {reason}{_lookalike(folder, name)}")
             continue
-        problem = _hash_problem(name, blob)
         if problem is None:
             return blob
         tried.append(f"{label}, {path}: {problem}{', removed' if is_ours and sweep else ''}")
@@ -98,17 +105,55 @@ def _find(name, data_dir, tried, sweep=True):
     return None
 
 
+def _read(path):
+    """The file's bytes and None, or None and what is wrong with it; OSError if it is not there."""
+    status = path.stat()
+    wanted = MNIST_BYTES[path.name]
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+        return None, "not a regular file"
+    if status.st_size != wanted:
+        return None, f"wrong content, {status.st_size} bytes, expected {wanted}"
+    blob = path.read_bytes()
+    problem = _hash_problem(path.name, blob)
+    return (blob, None) if problem is None else (None, problem)
+
+
+def _lookalike(folder, name):
+    """A hint where the folder holds the file unpacked or under another of its usual names."""
+    plain = name.removesuffix(".gz")
+    dotted = plain.replace("-idx", ".idx")
+    for other in (plain, dotted, f"{dotted}.gz"):
+        if (folder / other).exists():
+            return f" (there is {other}; the original {name} is wanted, packed and by this name)"
+    return ""
+
+
 def _places(data_dir):
     """(label, folder or None, whether this package owns the folder), in the order of looking."""
+    yield "data_dir", _named_folder("data_dir", data_dir), False
+    env = os.environ.get("VI_DATA_DIR") or None
     try:
-        named = None if data_dir is None else Path(data_dir).expanduser().absolute()
-    except TypeError as error:
-        raise ValueError(f"data_dir must be a path, got {type(data_dir).__name__}") from error
-    env = os.environ.get("VI_DATA_DIR")
-    yield "data_dir", named, False
-    yield "VI_DATA_DIR", Path(env).expanduser().absolute() if env else None, False
+        folder = _named_folder("VI_DATA_DIR", env)
+    except ValueError as error:
+        warnings.warn(str(error), stacklevel=5)
+        folder = None
+    if folder is not None and not folder.is_dir():
+        warnings.warn(f"VI_DATA_DIR must name a folder, got {env!r}", stacklevel=5)
+    yield "VI_DATA_DIR", folder, False
     for folder in cache_folders():
         yield "cache", folder, True
+
+
+def _named_folder(label, value):
+    """The folder that a person named, or None; ValueError when value cannot be a path."""
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError(f"{label} must be a path, got {value!r}")
+    try:
+        return None if value is None else Path(value).expanduser().absolute()
+    except TypeError as error:
+        raise ValueError(f"{label} must be a path, got {type(value).__name__}") from error
+    except RuntimeError as error:  # no such home
+        raise ValueError(f"{label} must be a path, got {value!r}: {error}") from error
 
 
 def _hash_problem(name, blob):
@@ -118,12 +163,12 @@ def _hash_problem(name, blob):
     return f"wrong content, {len(blob)} bytes with SHA-256 {got}, expected {wanted}"
 
 
-def _download(name, tried):
+def _from_a_mirror(name, tried):
     """Fetch a file from the first mirror that has it right, keep it, return its bytes."""
     for mirror in MNIST_MIRRORS:
         url = mirror + name
         try:
-            blob = _fetch(url, name)
+            blob = _download.fetch(url, name, MNIST_BYTES[name])
         except Exception as error:  # whatever one mirror does, the next is tried
             # requests wraps the reason of a failed connection twice
             reason = getattr(error.args[0] if error.args else None, "reason", error)
@@ -137,49 +182,6 @@ def _download(name, tried):
     raise DataUnavailableError(_how_to_help(name, tried))
 
 
-def _fetch(url, name):
-    """The body of url. It is held in memory: a killed download leaves nothing on disk."""
-    import pooch
-
-    body, bar = io.BytesIO(), _Bar(name)
-    downloader = pooch.HTTPDownloader(
-        progressbar=bar,
-        chunk_size=2**14,
-        timeout=TIMEOUT_S,
-        headers={"Accept-Encoding": "identity"},
-    )
-    try:
-        downloader(url, body, None)
-    finally:
-        bar.close()
-    return body.getvalue()
-
-
-class _Bar:
-    """The progress bar that pooch drives: on stdout, since stored notebooks hold no stderr, and
-    only once bytes come, so that a dead mirror draws none."""
-
-    def __init__(self, name):
-        self.name, self.total, self.bar = name, 0, None
-
-    def update(self, step):
-        from tqdm import tqdm
-
-        if self.bar is None:
-            self.bar = tqdm(
-                total=self.total, desc=self.name, unit="B", unit_scale=True, file=sys.stdout
-            )
-        # pooch counts whole chunks, the last one too
-        self.bar.update(min(step, self.total - self.bar.n) if self.total else step)
-
-    def reset(self):
-        """pooch resets and then fills the bar; update stops at the total by itself."""
-
-    def close(self):
-        if self.bar is not None:
-            self.bar.close()
-
-
 def _keep(name, blob):
     """Write blob to the first cache folder that can be written, in one atomic step."""
     refused = []
@@ -187,7 +189,7 @@ def _keep(name, blob):
         partial = folder / f"{name}.{secrets.token_hex(4)}.partial"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _sweep(folder, name)
+            _sweep(folder)
             partial.write_bytes(blob)
             os.replace(partial, folder / name)
         except OSError as error:
@@ -201,9 +203,9 @@ def _keep(name, blob):
     print(f"{name} could not be kept and will be downloaded again ({'; '.join(refused)})")
 
 
-def _sweep(folder, name):
+def _sweep(folder):
     """Remove what a process killed while writing left behind; writing takes far under a minute."""
-    for old in folder.glob(f"{name}.*.partial"):
+    for old in folder.glob("*-ubyte.gz.*.partial"):
         with contextlib.suppress(FileNotFoundError):  # another process swept it
             if time.time() - old.stat().st_mtime > 60:
                 _remove(old)
@@ -215,14 +217,15 @@ def _remove(path):
 
 
 def _how_to_help(name, tried):
+    folder = [*cache_folders(), "a folder"][0]
     files = "\n".join(f"  {file}  SHA-256 {sha}" for file, sha in MNIST_SHA256.items())
     return (
         f"MNIST is not available: no good copy of {name} was found. Tried:\n"
         + "".join(f"  {line}\n" for line in tried)
         + "To place the files by hand, put\n"
         + files
-        + f"\ninto {cache_folders()[0]}, or into any folder that you pass as data_dir or name in "
-        "the environment variable VI_DATA_DIR. datasets.load_digits() needs no download."
+        + f"\ninto {folder}, or into any folder that you pass as data_dir or name in the "
+        "environment variable VI_DATA_DIR. datasets.load_digits() needs no download."
     )
 
 

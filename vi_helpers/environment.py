@@ -56,9 +56,11 @@ def verdict(rows, *problems):
         return "Verdict: ready. Every notebook of the course will run here."
     # The Python of this kernel, by its full name: a terminal's `python` may be another one.
     python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
-    advice = (
-        "To repair it, type in a terminal, and then restart this notebook's kernel:",
-        f'  cd "{Path(__file__).resolve().parents[1]}"',
-        f"  {python} -m pip install -r requirements.txt",
-    )
+    root = Path(__file__).resolve().parents[1]
+    if (root / "requirements.txt").is_file():
+        steps = [f'  cd "{root}"', f"  {python} -m pip install -r requirements.txt"]
+    else:  # installed as a package: there is no clone to go to
+        missing = [f'"{name}{want}"' for name, _, want, ok in rows if not ok and name != "Python"]
+        steps = [f"  {python} -m pip install {' '.join(missing)}"] if missing else []
+    advice = ["To repair it, type in a terminal, and then restart this notebook's kernel:", *steps]
     return "\n".join(["Verdict: NOT ready.", *(f"- {line}" for line in found), *advice])
