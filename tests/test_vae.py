@@ -341,3 +341,48 @@ def test_impossible_training_is_refused(change, message):
 def test_divergence_is_reported():
     with pytest.raises(FloatingPointError, match="smaller lr"):
         train_tiny(lr=1e6, epochs=20)
+
+
+# Residual layers and the start at the pixel means
+
+
+@pytest.mark.parametrize("hidden", [(6,), (6, 6), (8, 6, 6, 6)])
+def test_residual_layers_whose_weights_are_zero_change_nothing(hidden):
+    """h + silu(0) = h: each network is then the same one without those layers."""
+    deep = vae.VAE(3, hidden, image_shape=(4, 4), residual=True)
+    plain = vae.VAE(3, tuple(dict.fromkeys(hidden)), image_shape=(4, 4))
+    with torch.no_grad():
+        for network, short in ((deep.encoder, plain.encoder), (deep.decoder, plain.decoder)):
+            kept = []
+            for module in network:
+                if hasattr(module, "linear"):
+                    module.linear.weight.zero_()
+                    module.linear.bias.zero_()
+                else:
+                    kept += list(module.parameters())
+            for ours, theirs in zip(short.parameters(), kept, strict=True):
+                ours.copy_(theirs)
+        x, z = torch.rand(5, 4, 4), torch.randn(5, 3)
+        for ours, theirs in zip(deep.encode(x), plain.encode(x), strict=True):
+            torch.testing.assert_close(ours, theirs)
+        torch.testing.assert_close(deep.decode(z), plain.decode(z))
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_starting_at_the_pixel_means_makes_the_decoder_without_z_the_mean_image(likelihood):
+    images = (torch.rand(400, 4, 3, generator=torch.Generator().manual_seed(1)) < 0.3).float()
+    model = vae.VAE(2, (5,), likelihood, (4, 3)).start_at_pixel_means(images)
+    with torch.no_grad():
+        model.decoder[-1].weight.zero_()
+        mean = model.mean_image(torch.zeros(1, 2))[0]
+    torch.testing.assert_close(mean, images.mean(0), atol=2 / 400, rtol=0)
+
+
+def test_starting_at_pixel_means_and_residual_layers_refuse_other_networks():
+    images = torch.zeros(2, 4, 4)
+    with pytest.raises(ValueError, match="model must be dense"):
+        vae.VAE(2, (5,), "categorical", (4, 4)).start_at_pixel_means(images)
+    with pytest.raises(ValueError, match="model must be dense"):
+        vae.VAE(2, (5,), image_shape=(4, 4), conv=True).start_at_pixel_means(images)
+    with pytest.raises(ValueError, match="residual must be False"):
+        vae.VAE(2, (5,), image_shape=(4, 4), conv=True, residual=True)

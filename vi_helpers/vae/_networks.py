@@ -5,21 +5,38 @@ import math
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 
-def dense_pair(latent_dim, hidden, image_shape, features):
+class Residual(nn.Module):
+    """h + silu(W h + b): a layer that starts near the identity and adds to it."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.linear = nn.utils.skip_init(nn.Linear, width, width)
+
+    def forward(self, h):
+        return h + functional.silu(self.linear(h))
+
+
+def dense_pair(latent_dim, hidden, image_shape, features, residual=False):
     """Fully connected encoder and decoder; features numbers come out for each pixel."""
     pixels = math.prod(image_shape)
-    encoder = _stack([pixels, *hidden, 2 * latent_dim])
-    decoder = _stack([latent_dim, *reversed(hidden), pixels * features])
+    encoder = _stack([pixels, *hidden, 2 * latent_dim], residual)
+    decoder = _stack([latent_dim, *reversed(hidden), pixels * features], residual)
     return nn.Sequential(nn.Flatten(), *encoder), nn.Sequential(*decoder)
 
 
-def _stack(sizes):
-    layers = []
-    for inputs, outputs in itertools.pairwise(sizes):
-        layers += [nn.utils.skip_init(nn.Linear, inputs, outputs), nn.SiLU()]
-    return layers[:-1]
+def _stack(sizes, residual=False):
+    """Linear layers with SiLU between; with residual, Residual between equal widths."""
+    layers, last = [], len(sizes) - 2
+    for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        if residual and inputs == outputs and 0 < index < last:
+            layers.append(Residual(inputs))
+        else:
+            layers.append(nn.utils.skip_init(nn.Linear, inputs, outputs))
+            layers += [nn.SiLU()] if index < last else []
+    return layers
 
 
 def conv_pair(latent_dim, channels, image_shape, features):

@@ -21,12 +21,13 @@ class VAE(nn.Module):
     likelihood  : "bernoulli" (pixel logits), "categorical" (256 grey levels), or "gaussian"
                   (one noise std for all pixels: learned, or fixed to noise_std)
     image_shape : (H, W), or (D,) for plain vectors
+    residual    : between two hidden layers of equal width, h + silu(W h) in place of silu(W h)
     Raises ValueError for a dimension below 1, an unknown likelihood, or an impossible shape.
     """
 
     def __init__(
         self, latent_dim, hidden_dims, likelihood="bernoulli", image_shape=(28, 28),
-        *, conv=False, noise_std=None, generator=None,
+        *, conv=False, residual=False, noise_std=None, generator=None,
     ):  # fmt: skip
         super().__init__()
         self.latent_dim = validation.integer("latent_dim", latent_dim)
@@ -36,16 +37,37 @@ class VAE(nn.Module):
         self.architecture = {
             "latent_dim": self.latent_dim, "hidden_dims": hidden, "likelihood": likelihood,
             "image_shape": list(self.image_shape), "conv": bool(conv), "noise_std": noise_std,
+            "residual": bool(residual),
         }  # fmt: skip
+        if conv and residual:
+            raise ValueError("residual must be False with conv=True, got True")
         features = PIXEL_FEATURES if likelihood == "categorical" else 1
-        make = _networks.conv_pair if conv else _networks.dense_pair
-        self.encoder, self.decoder = make(self.latent_dim, hidden, self.image_shape, features)
+        sizes = self.latent_dim, hidden, self.image_shape, features
+        pair = _networks.conv_pair(*sizes) if conv else _networks.dense_pair(*sizes, residual)
+        self.encoder, self.decoder = pair
         if likelihood == "categorical":
             self.to_levels = nn.utils.skip_init(nn.Linear, features, NUM_LEVELS)
         if likelihood == "gaussian":
             start = 1.0 if noise_std is None else float(validation.positive("noise_std", noise_std))
             self.log_noise_std = nn.Parameter(torch.tensor(math.log(start)), noise_std is None)
         _networks.initialise(self, _inputs.or_seed_zero(generator))
+
+    @torch.no_grad()
+    def start_at_pixel_means(self, images):
+        """Set the decoder's last bias so that, before training, z = 0 gives the mean image.
+
+        images : (N, *image_shape), as elbo_terms wants them; not for the categorical likelihood,
+                 whose features are no pixels, nor for conv=True (one bias for all pixels)
+        Bernoulli pixels get the log-odds of their frequency, (sum + 1) / (N + 2). Returns self.
+        """
+        if self.likelihood == "categorical" or self.architecture["conv"]:
+            raise ValueError("model must be dense, with Bernoulli or Gaussian pixels")
+        images = _inputs.as_images(self, images, "images").flatten(1)
+        mean = images.mean(0)
+        if self.likelihood == "bernoulli":
+            mean = torch.logit((images.sum(0) + 1) / (len(images) + 2))
+        self.decoder[-1].bias.copy_(mean)
+        return self
 
     @property
     def device(self):
