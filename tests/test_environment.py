@@ -39,6 +39,13 @@ def test_the_advice_repairs_the_python_that_runs_from_the_folder_that_holds_the_
     assert sys.executable in text and "-m pip install -r requirements.txt" in text
 
 
+def test_without_a_clone_the_advice_names_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "vi_helpers" / "environment.py"))
+    text = environment.verdict([("scipy", "1.0", ">=1.16", False), ("numpy", "2.2", ">=2", True)])
+    assert '-m pip install "scipy>=1.16"' in text and "requirements.txt" not in text
+    assert "numpy" not in text
+
+
 def test_the_package_itself_may_be_missing(monkeypatch):
     def requires(name):
         raise environment.metadata.PackageNotFoundError(name)

@@ -1,12 +1,15 @@
 """pyproject.toml, requirements.txt and environment.yml say the same; imports stay light."""
 
+import os
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
+from tools import try_bounds
 
 ROOT = Path(__file__).parents[1]
 TORCH_MODULES = {"vae", "stochastic_vi"}
@@ -29,6 +32,17 @@ def test_every_pin_lies_in_the_range_that_pyproject_allows():
         assert ranges[name].contains(pin.version), f"{name} {pin.version} is outside its range"
 
 
+def test_the_lowest_versions_are_the_bounds_and_kept_ones_the_pins():
+    wanted = try_bounds.requirements("lowest", ["torch"], PROJECT, PINS[:-1])
+    assert {Requirement(line).name for line in wanted} == {Requirement(p).name for p in PINS[:-1]}
+    assert next(p for p in PINS if p.startswith("torch==")) in wanted
+    for requirement in map(Requirement, wanted):
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "=="
+    assert try_bounds.at_bound(Requirement("scipy>=1.16,<3"), "lowest") == "scipy==1.16"
+    assert try_bounds.at_bound(Requirement("scipy>=1.16"), "newest") == "scipy>=1.16"
+
+
 def test_requirements_end_with_the_course_itself():
     assert PINS[-1] == "-e ."
 
@@ -44,6 +58,7 @@ def test_environment_file_builds_on_the_requirements():
     assert others == [], "pins belong in requirements.txt"
 
 
+@pytest.mark.skipif("VI_TEST_BOUNDS" in os.environ, reason="tools/try_bounds.py uses others")
 def test_installed_versions_are_the_pinned_ones():
     """Stored outputs are only compared fairly in the pinned environment."""
     from importlib.metadata import version
