@@ -34,10 +34,10 @@ def chain_plan(model, chains):
     not touch, so they are updated together. Sites in no chain become chains of one.
     """
     chains = _checked_chains(model, chains)
-    owner, edge_of = _owners(model, chains), _edge_numbers(model)
+    owner, find = _owners(model, chains), _edge_finder(model)
     inside = owner[model.edges[:, 0]] == owner[model.edges[:, 1]]
-    steps = [np.stack([chain[:-1], chain[1:]], axis=1) for chain in chains]
-    used = [_edges_along(edge_of, pairs, c) for c, pairs in enumerate(steps)]
+    none = np.empty(0, dtype=int)
+    used = [_edges_along(find, x, c) if len(x) > 1 else none for c, x in enumerate(chains)]
     chords = np.setdiff1d(np.flatnonzero(inside), np.concatenate(used))
     if len(chords):
         i, j = model.edges[chords[0]]
@@ -90,16 +90,28 @@ def _owners(model, chains):
     return owner
 
 
-def _edge_numbers(model):
-    return {frozenset(pair): e for e, pair in enumerate(model.edges.tolist())}
+def _edge_finder(model):
+    """A function from pairs of sites (k, 2) to the numbers of their edges (k,), -1 for none."""
+    n = model.num_sites
+    keys = np.sort(model.edges, axis=1) @ [n, 1]
+    order = np.argsort(keys)
+    ordered = np.append(keys[order], n * n)  # the last key belongs to no pair
+
+    def find(pairs):
+        wanted = np.sort(pairs, axis=1) @ [n, 1]
+        place = np.searchsorted(ordered, wanted)
+        return np.where(ordered[place] == wanted, np.append(order, -1)[place], -1)
+
+    return find
 
 
-def _edges_along(edge_of, pairs, c):
-    found = [edge_of.get(frozenset(pair), -1) for pair in pairs.tolist()]
-    if -1 in found:
-        i, j = pairs[found.index(-1)]
+def _edges_along(find, chain, c):
+    pairs = np.stack([chain[:-1], chain[1:]], axis=1)
+    found = find(pairs)
+    if (found < 0).any():
+        i, j = pairs[np.argmax(found < 0)]
         raise ValueError(f"chains[{c}] is no path: no edge joins its sites {i} and {j}")
-    return np.array(found, dtype=int)
+    return found
 
 
 def _batches(chains, used, members):
