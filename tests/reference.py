@@ -127,3 +127,38 @@ def spanning_tree_edge_frequency(edges, n):
             trees += 1
             count[list(chosen)] += 1
     return count / trees
+
+
+def pareto_k_by_likelihood(log_weights):
+    """Shape of the largest 3 sqrt(S) weights by maximum likelihood, with SciPy's optimiser."""
+    from scipy.stats import genpareto
+
+    ordered = np.sort(log_weights)
+    tail = int(3 * np.sqrt(len(ordered)))
+    weights = np.exp(ordered[-tail - 1 :] - ordered[-tail - 1])
+    return float(genpareto.fit(weights[1:] - weights[0], floc=0.0)[0])
+
+
+def log_prob_by_change_of_variables(family, dim, num=6):
+    """log N(eps) - log|det dz/deps| with the Jacobian by autograd, at num draws z of family."""
+    import torch
+
+    state = torch.Generator().manual_seed(7)
+    eps = torch.randn((num, dim), generator=state, dtype=torch.float64)
+    z = family.sample(num, torch.Generator().manual_seed(7)).detach()
+    values = []
+    for row in eps:
+        jacobian = torch.autograd.functional.jacobian(lambda noise: _push(family, noise), row)
+        log_normal = -0.5 * (row @ row).item() - 0.5 * dim * np.log(2 * np.pi)
+        values.append(log_normal - np.linalg.slogdet(jacobian.numpy())[1])
+    return z, np.array(values)
+
+
+def _push(family, noise):
+    """family.sample with its noise replaced by the given one, (D,) -> (D,)."""
+    from unittest import mock
+
+    from vi_helpers import _vi_families
+
+    with mock.patch.object(_vi_families, "draw_noise", lambda *args: noise[None]):
+        return family.sample(1)[0]

@@ -1,0 +1,202 @@
+"""Families q(z) for stochastic_vi: each samples with gradients and knows its log density.
+
+A family is an nn.Module with dim, sample(S, generator) -> (S, dim), differentiable in the
+parameters, and log_prob(z), (S, dim) -> (S,) in nats; where sample cannot be differentiable,
+stratified takes its place. Numbers have torch's default type; call .double() on a family for
+float64. All start at N(0, I), or near it.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from vi_helpers import validation
+
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+class DiagonalNormal(nn.Module):
+    """N(mean, diag(std²)), std = exp(log_std): the factorised Gaussian.
+
+    Raises ValueError unless dim is an integer >= 1.
+    """
+
+    def __init__(self, dim):
+        super().__init__()
+        self.dim = validation.integer("dim", dim)
+        self.mean = nn.Parameter(torch.zeros(self.dim))
+        self.log_std = nn.Parameter(torch.zeros(self.dim))
+
+    def sample(self, num_samples, generator=None):
+        """mean + std eps, eps ~ N(0, I), (S, dim)."""
+        return self.mean + self.log_std.exp() * draw_noise(num_samples, self.mean, generator)
+
+    def log_prob(self, z):
+        eps = (z - self.mean) * torch.exp(-self.log_std)
+        return _standard_log_prob(eps) - self.log_std.sum()
+
+    @property
+    def cov(self):
+        """The covariance matrix, (dim, dim), without gradients."""
+        return torch.diag(torch.exp(2 * self.log_std.detach()))
+
+
+class FullNormal(nn.Module):
+    """N(mean, L Lᵀ): L lower triangular, its diagonal exp(log_diag), so never singular.
+
+    Raises ValueError unless dim is an integer >= 1.
+    """
+
+    def __init__(self, dim):
+        super().__init__()
+        self.dim = validation.integer("dim", dim)
+        self.mean = nn.Parameter(torch.zeros(self.dim))
+        self.log_diag = nn.Parameter(torch.zeros(self.dim))
+        self.lower = nn.Parameter(torch.zeros(self.dim, self.dim))  # below the diagonal only
+
+    @property
+    def chol(self):
+        """L, (dim, dim)."""
+        return self.lower.tril(-1) + torch.diag(self.log_diag.exp())
+
+    def sample(self, num_samples, generator=None):
+        """mean + L eps, eps ~ N(0, I), (S, dim)."""
+        return self.mean + draw_noise(num_samples, self.mean, generator) @ self.chol.T
+
+    def log_prob(self, z):
+        eps = torch.linalg.solve_triangular(self.chol, (z - self.mean).T, upper=False)
+        return _standard_log_prob(eps.T) - self.log_diag.sum()
+
+    @property
+    def cov(self):
+        """The covariance matrix L Lᵀ, (dim, dim), without gradients."""
+        chol = self.chol.detach()
+        return chol @ chol.T
+
+
+class MixtureNormal(nn.Module):
+    """sum_k w_k N(mean_k, diag(std_k²)), which can hold several modes.
+
+    A draw picks a component, and a choice has no derivative; so gradients go through stratified,
+    which draws from every component and weighs by w_k, and sample has none.
+    The means start at random, N(0, spread²), from generator (seed 0 when None).
+    Raises ValueError for a dim or num_components below 1, or a spread that is not positive.
+    """
+
+    def __init__(self, dim, num_components, *, spread=1.0, generator=None):
+        super().__init__()
+        self.dim = validation.integer("dim", dim)
+        num = validation.integer("num_components", num_components)
+        spread = float(validation.positive("spread", spread, ndim=0))
+        start = torch.zeros(num, self.dim)
+        start.normal_(0, spread, generator=or_seed_zero(generator))
+        self.means = nn.Parameter(start)
+        self.log_stds = nn.Parameter(torch.zeros(num, self.dim))
+        self.logits = nn.Parameter(torch.zeros(num))
+
+    @property
+    def weights(self):
+        """(K,), positive, sum to one."""
+        return self.logits.softmax(0)
+
+    @torch.no_grad()
+    def sample(self, num_samples, generator=None):
+        """(S, dim), without gradients."""
+        eps = draw_noise(num_samples, self.means[0], generator)
+        which = torch.multinomial(self.weights, num_samples, True, generator=generator)
+        return self.means[which] + self.log_stds[which].exp() * eps
+
+    def stratified(self, num_samples, generator=None):
+        """About num_samples draws, equally many n of each component, and the mass of each.
+
+        Returns z (nK, dim) and mass (nK,), n = ceil(S / K), both differentiable:
+        E_q[f(z)] = E[sum mass f(z)].
+        """
+        count = -(-validation.integer("num_samples", num_samples) // len(self.logits))
+        z = self.means + self.log_stds.exp() * draw_noise(count, self.means, generator)
+        return z.flatten(0, 1), self.weights.repeat(count) / count
+
+    def log_prob(self, z):
+        eps = (z[:, None] - self.means) * torch.exp(-self.log_stds)
+        log_parts = _standard_log_prob(eps) - self.log_stds.sum(1)
+        return torch.logsumexp(log_parts + self.logits.log_softmax(0), dim=1)
+
+
+class CouplingFlow(nn.Module):
+    """A normal pushed through num_layers affine couplings, then shifted and scaled.
+
+    Each layer keeps half of the coordinates and moves the others by exp(s) and t, both from a
+    small network that reads the kept half; so the inverse and its determinant are exact.
+    The first networks are drawn from generator (seed 0 when None); the start is N(0, I).
+    Raises ValueError for dim < 2, or num_layers or hidden below 1.
+    Source: Dinh, Sohl-Dickstein, Bengio 2017.
+    """
+
+    def __init__(self, dim, *, num_layers=6, hidden=16, generator=None):
+        super().__init__()
+        self.dim = validation.integer("dim", dim, minimum=2)
+        num_layers = validation.integer("num_layers", num_layers)
+        hidden = validation.integer("hidden", hidden)
+        generator = or_seed_zero(generator)
+        keep = torch.arange(self.dim) % 2 == 0
+        halves = [torch.nonzero(half)[:, 0] for half in (keep, ~keep)]
+        self.halves = [(halves[i % 2], halves[1 - i % 2]) for i in range(num_layers)]
+        self.nets = nn.ModuleList(
+            _coupling_net(len(kept), hidden, 2 * len(moved), generator)
+            for kept, moved in self.halves
+        )
+        self.mean = nn.Parameter(torch.zeros(self.dim))
+        self.log_std = nn.Parameter(torch.zeros(self.dim))
+
+    def sample(self, num_samples, generator=None):
+        """(S, dim)."""
+        z = draw_noise(num_samples, self.mean, generator)
+        for (kept, moved), net in zip(self.halves, self.nets, strict=True):
+            log_scale, shift = _scale_and_shift(net, z[:, kept])
+            z = z.index_copy(1, moved, z[:, moved] * log_scale.exp() + shift)
+        return self.mean + self.log_std.exp() * z
+
+    def log_prob(self, z):
+        z = (z - self.mean) * torch.exp(-self.log_std)
+        log_det = self.log_std.sum()
+        for (kept, moved), net in zip(self.halves[::-1], self.nets[::-1], strict=True):
+            log_scale, shift = _scale_and_shift(net, z[:, kept])
+            z = z.index_copy(1, moved, (z[:, moved] - shift) * torch.exp(-log_scale))
+            log_det = log_det + log_scale.sum(1)
+        return _standard_log_prob(z) - log_det
+
+
+def draw_noise(num_samples, like, generator):
+    """N(0, 1) noise (S, *like.shape), of the type and on the device of like."""
+    num_samples = validation.integer("num_samples", num_samples)
+    shape = (num_samples, *like.shape)
+    return torch.randn(shape, generator=generator, dtype=like.dtype, device=like.device)
+
+
+def or_seed_zero(generator):
+    """generator, or a new one with seed 0 in place of None; ValueError for anything else."""
+    if generator is None:
+        return torch.Generator().manual_seed(0)
+    if not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator must be a torch.Generator, got {type(generator).__name__}")
+    return generator
+
+
+def _standard_log_prob(eps):
+    return -(0.5 * eps**2 + HALF_LOG_2PI).sum(-1)
+
+
+@torch.no_grad()
+def _coupling_net(inputs, hidden, outputs, generator):
+    net = nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), nn.Linear(hidden, outputs))
+    net[0].weight.normal_(0, 1 / math.sqrt(inputs), generator=generator)
+    net[0].bias.normal_(0, 1, generator=generator)
+    net[2].weight.zero_()  # log scale 0, shift 0: the identity
+    net[2].bias.zero_()
+    return net
+
+
+def _scale_and_shift(net, kept):
+    log_scale, shift = net(kept).chunk(2, dim=1)
+    return 2 * torch.tanh(log_scale / 2), shift  # a scale outside exp(±2) would make fits jump
