@@ -51,7 +51,7 @@ class StochasticFit(FitResult):
 
 def fit_stochastic(
     log_joint, family, *, num_steps, num_samples, lr, generator=None, progress=True,
-    estimator="stl", tol=0.0, window=None, average=True,
+    estimator="stl", tol=0.0, window=None, decay=None, average=True,
 ):  # fmt: skip
     """Climb the ELBO with Adam on noisy gradients; family is changed in place.
 
@@ -63,6 +63,8 @@ def fit_stochastic(
     tol         : > 0: stop when the estimates rose by less than tol nats from one window to the
                   next, with two standard errors counted against it; 0: run all steps
     window      : steps that are compared and averaged (a tenth of num_steps when None)
+    decay       : let lr fall linearly to zero over the second half of num_steps; None means
+                  only with tol = 0, for the rule must not take a small step for rest
     average     : return the mean of the parameters over the last one or two windows
     Returns a StochasticFit; converged says that tol was met or, with tol = 0, that over the last
     two windows no rise beyond two standard errors and 0.001 nats is seen. Interrupting (Ctrl-C,
@@ -79,10 +81,13 @@ def fit_stochastic(
     probe(log_joint, family, num_samples, estimator)
     params = [p for p in family.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(params, lr=lr, fused=True)
+    decay = tol == 0 if decay is None else decay
     trace, tail, met, interrupted = [], _Tail(params), False, False
     bar = tqdm(total=num_steps, disable=not progress, file=sys.stdout, mininterval=1.0, ncols=90)
     try:
         for step in range(num_steps):
+            if decay:
+                optimizer.param_groups[0]["lr"] = lr * min(1.0, 2 - 2 * step / num_steps)
             trace.append(
                 _step(log_joint, family, num_samples, generator, estimator, optimizer, step)
             )
@@ -91,7 +96,7 @@ def fit_stochastic(
             if (step + 1) % window == 0:
                 bar.set_postfix_str(f"ELBO {np.mean(trace[-window:]):.3f}", refresh=False)
                 rise, error = _rise(trace, window)
-                met = rise + 2 * error < tol
+                met = tol > 0 and rise + 2 * error < tol
                 if met:
                     break
                 tail.next_window()
