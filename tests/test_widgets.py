@@ -52,6 +52,30 @@ def test_every_move_draws_again_with_the_new_value(shown):
     assert heights == [1.0, 4.0, 8.0]
 
 
+def draw_reciprocal(x, ax):
+    ax.plot([0, 1], [0, 1 // x])
+
+
+def test_a_move_that_cannot_be_drawn_shows_its_error_as_the_picture(shown):
+    controls = widgets.explore(draw_reciprocal, x=(0, 2, 1, 1))
+    controls["x"].value = 0
+    assert "ZeroDivisionError" in shown.pictures[-1].texts[0].get_text()
+    controls["x"].value = 2
+    assert len(shown.pictures[-1].axes) == 1 and not shown.pictures[-1].texts
+
+
+def test_a_start_that_cannot_be_drawn_raises_and_leaves_no_figure_open(shown):
+    before = plt.get_fignums()
+    with pytest.raises(ZeroDivisionError):
+        widgets.explore(draw_reciprocal, x=(0, 2, 1, 0))
+    assert plt.get_fignums() == before
+
+
+def test_a_long_name_is_not_cut_off(shown):
+    controls = widgets.explore(lambda temperature, ax: None, temperature=(0.0, 1.0, 0.1, 0.5))
+    assert controls["temperature"].style.description_width == "initial"
+
+
 def test_no_figure_stays_open(shown):
     before = plt.get_fignums()
     controls = widgets.explore(draw_line, slope=(0.0, 2.0, 0.5, 1.0), power=(1, 3, 1, 2))
