@@ -155,7 +155,8 @@ def update_q_assignments(x, means, stds):
     log resp[n, k] = -E_q[(x_n - mu_k)²] / 2 + const, the same constant for all k.
     """
     log_rho = -0.5 * (np.subtract.outer(x, means) ** 2 + stds**2)
-    return np.exp(log_rho - logsumexp(log_rho, axis=1, keepdims=True))
+    rho = np.exp(log_rho - log_rho.max(axis=1, keepdims=True))
+    return rho / rho.sum(axis=1, keepdims=True)
 
 
 def update_q_means(x, resp, *, prior_std):
