@@ -667,7 +667,7 @@ def test_the_same_generator_state_draws_the_same_mixture():
         ({"weights": [0.3, 0.6]}, "weights must sum to 1"),
         ({"means": [[0.0, 1.0]]}, r"means must have shape \(2, 'any'\), got \(1, 2\)"),
         ({"means": [[0.0, np.nan], [0.0, 1.0]]}, "means must be finite"),
-        ({"covs": np.eye(2)}, r"covs must hold 2 matrices, got shape \(2, 2\)"),
+        ({"covs": np.eye(2)}, r"covs must have shape \(2, 2, 2\), got \(2, 2\)"),
         ({"covs": [np.eye(3), np.eye(3)]}, "covs must have shape"),
         ({"covs": [np.eye(2), -np.eye(2)]}, "covs must be positive definite"),
         ({"rng": 0}, "rng must be a numpy.random.Generator, got int"),

@@ -162,7 +162,7 @@ def test_a_fit_that_stops_early_says_so(data):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"X": np.ones(3)}, "X must have 2 dimension"),
+        ({"X": np.ones(3)}, "X must have shape"),
         ({"X": np.full((3, 2), np.nan)}, "X must be finite"),
         ({"y": np.ones(2)}, "y must have shape"),
         ({"y": np.array([0, 1, 2])}, "y must hold zeros and ones"),

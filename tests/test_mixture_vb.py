@@ -352,7 +352,7 @@ def test_a_fit_stopped_too_early_says_so_once():
         ({"prior": some_prior(3)}, "prior must have dimension 2, got 3"),
         ({"prior": 3.0}, "prior must be a Prior, got float"),
         ({"rng": 7}, "rng must be a numpy.random.Generator"),
-        ({"tol": -1.0}, "tol must be positive"),
+        ({"tol": -1.0}, "tol must be >= 0"),
     ],
 )
 def test_bad_input_is_named(change, message):

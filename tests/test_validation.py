@@ -10,7 +10,7 @@ from vi_helpers import validation
     ("call", "message"),
     [
         (lambda: validation.finite("x", [1.0, np.nan]), r"x must be finite, got 1 NaN"),
-        (lambda: validation.finite("x", "text"), r"x must be numeric, got str"),
+        (lambda: validation.finite("x", "text"), r"x must be numeric and real, got str"),
         (lambda: validation.finite("x", [1.0], ndim=2), r"x must have 2 dim.*got shape \(1,\)"),
         (lambda: validation.finite("x", [[1.0]], shape=(None, 2)), r"\('any', 2\), got \(1, 1\)"),
         (lambda: validation.positive("std", [1.0, 0.0]), r"std must be positive, got .* 0"),

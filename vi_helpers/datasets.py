@@ -99,9 +99,7 @@ def make_gaussian_mixture(num_points, weights, means, covs, rng):
     num_points = validation.integer("num_points", num_points)
     weights = validation.probabilities("weights", weights, ndim=1)
     means = validation.finite("means", means, shape=(len(weights), None))
-    covs = validation.covariance("covs", covs, dim=means.shape[1])
-    if covs.shape[:-2] != weights.shape:
-        raise ValueError(f"covs must hold {len(weights)} matrices, got shape {covs.shape}")
+    covs = validation.covariance("covs", covs, shape=(*means.shape, means.shape[1]))
     validation.generator("rng", rng)
     labels = rng.choice(len(weights), size=num_points, p=weights)
     noise = rng.standard_normal((num_points, means.shape[1]))

@@ -30,8 +30,7 @@ def mvn_logpdf(x, mean, cov):
     Raises ValueError for shapes that disagree or a covariance that is not positive definite.
     """
     mean = validation.finite("mean", mean, ndim=1)
-    cov = validation.covariance("cov", cov, dim=len(mean))
-    validation.finite("cov", cov, ndim=2)
+    cov = validation.covariance("cov", cov, shape=(len(mean), len(mean)))
     x = _points(x, len(mean))
     chol = np.linalg.cholesky(cov)
     white = np.linalg.solve(chol, (x - mean).reshape(-1, len(mean)).T)  # (D, number of points)
@@ -63,8 +62,7 @@ def mvn_mixture(weights, means, covs):
     """
     weights = validation.probabilities("weights", weights, ndim=1)
     means = validation.finite("means", means, shape=(len(weights), None))
-    covs = validation.covariance("covs", covs, dim=means.shape[1])
-    validation.finite("covs", covs, shape=(*means.shape, means.shape[1]))
+    covs = validation.covariance("covs", covs, shape=(*means.shape, means.shape[1]))
 
     def log_p(x):
         components = [mvn_logpdf(x, mean, cov) for mean, cov in zip(means, covs, strict=True)]

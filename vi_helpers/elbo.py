@@ -158,10 +158,11 @@ class ConjugateNormal:
     prior_std: float = 1.0
 
     def __post_init__(self):
-        object.__setattr__(self, "x", validation.finite("x", self.x, ndim=1))
-        validation.positive("noise_std", self.noise_std, ndim=0)
-        validation.finite("prior_mean", self.prior_mean, ndim=0)
-        validation.positive("prior_std", self.prior_std, ndim=0)
+        x = validation.finite("x", self.x, ndim=1)
+        noise_std = float(validation.positive("noise_std", self.noise_std, ndim=0))
+        prior_mean = float(validation.finite("prior_mean", self.prior_mean, ndim=0))
+        prior_std = float(validation.positive("prior_std", self.prior_std, ndim=0))
+        vars(self).update(x=x, noise_std=noise_std, prior_mean=prior_mean, prior_std=prior_std)
 
     def log_prior(self, z):
         return normal_logpdf(z, self.prior_mean, self.prior_std)[:, 0]

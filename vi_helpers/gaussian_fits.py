@@ -138,8 +138,7 @@ def fit_gaussian_plane(log_p, init_mean, init_cov, *, diagonal=False, max_iter=5
     Raises ValueError for a start of another shape, and for NaN or -inf near the start.
     """
     mean = validation.finite("init_mean", init_mean, shape=(2,))
-    cov = validation.covariance("init_cov", init_cov, dim=2)
-    validation.finite("init_cov", cov, shape=(2, 2))
+    cov = validation.covariance("init_cov", init_cov, shape=(2, 2))
     chol = np.sqrt(np.diag(np.diag(cov))) if diagonal else np.linalg.cholesky(cov)
 
     def unpack(v):

@@ -5,14 +5,14 @@ so exact, mean-field and hard (point-mass) EM are one loop with three E steps.
 Sources: Ghahramani 1995; Neal and Hinton 1998; Griffiths and Ghahramani 2011 for the images.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 from scipy.special import entr, expit, logsumexp
 
-from vi_helpers import validation
-from vi_helpers.results import FitResult, warn_not_converged
+from vi_helpers import results, validation
+from vi_helpers.densities import LOG_2PI
 
 MAX_EXACT = 14  # 2^14 states for each point
 PI_FLOOR = 1e-6  # the M step keeps pi in [floor, 1 - floor], so that log pi stays finite
@@ -20,21 +20,42 @@ PI_FLOOR = 1e-6  # the M step keeps pi in [floor, 1 - floor], so that log pi sta
 
 @dataclass(frozen=True)
 class LatentParams:
-    """theta: pi (K,) in (0, 1), weights W (D, K), bias b (D,), noise_var > 0 (one number)."""
+    """theta: pi (K,) in (0, 1), weights W (D, K), bias b (D,), noise_var > 0 (one number).
+
+    Raises ValueError for anything else.
+    """
 
     pi: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
     noise_var: float
 
+    def __post_init__(self):
+        pi = validation.positive("pi", self.pi, ndim=1)
+        if pi.max(initial=0.0) >= 1:
+            raise ValueError(f"pi must lie below 1, got {pi.max():g}")
+        weights = validation.data("weights", self.weights, dim=len(pi))
+        bias = validation.finite("bias", self.bias, shape=(len(weights),))
+        noise_var = float(validation.positive("noise_var", self.noise_var, ndim=0))
+        vars(self).update(pi=pi, weights=weights, bias=bias, noise_var=noise_var)
+
 
 @dataclass(frozen=True)
 class Posterior:
-    """What the bound needs of q(z_n): mean (N, K), second E[z z^T] (N, K, K), entropy (N,) nats."""
+    """What the bound needs of q(z_n): mean (N, K), second E[z z^T] (N, K, K), entropy (N,) nats.
+
+    Raises ValueError unless finite and of these shapes.
+    """
 
     mean: np.ndarray
     second: np.ndarray
     entropy: np.ndarray
+
+    def __post_init__(self):
+        mean = validation.data("mean", self.mean)
+        second = validation.finite("second", self.second, shape=(*mean.shape, mean.shape[1]))
+        entropy = validation.finite("entropy", self.entropy, shape=(len(mean),))
+        vars(self).update(mean=mean, second=second, entropy=entropy)
 
 
 def all_states(num_factors):
@@ -47,12 +68,14 @@ def all_states(num_factors):
 
 def log_joint_table(X, states, params):
     """log p(x_n, z_s) in nats, (N, S), for X (N, D) and states (S, K)."""
+    X = validation.data("X", X, dim=len(params.bias))
+    states = validation.data("states", states, dim=len(params.pi))
     log_prior = states @ np.log(params.pi) + (1 - states) @ np.log1p(-params.pi)
     centres = states @ params.weights.T + params.bias
     squares = ((X - params.bias) ** 2).sum(axis=1)[:, None]
     offsets = centres - params.bias
     squares = squares - 2 * (X - params.bias) @ offsets.T + (offsets**2).sum(axis=1)
-    log_norm = 0.5 * X.shape[1] * np.log(2 * np.pi * params.noise_var)
+    log_norm = 0.5 * X.shape[1] * (LOG_2PI + np.log(params.noise_var))
     return log_prior - log_norm - 0.5 * squares / params.noise_var
 
 
@@ -93,6 +116,7 @@ def e_step_mean_field(X, params, previous=None, sweeps=20):
 
     previous : Posterior to start from; None starts from mean = pi
     """
+    X = validation.data("X", X, dim=len(params.bias))
     start = params.pi if previous is None else previous.mean
     mean = np.array(np.broadcast_to(start, (len(X), len(params.pi))))
     # update_factor with its products made once: the factors meet only in overlap = W^T W.
@@ -116,9 +140,10 @@ def factorised(mean):
 
 def elbo(X, params, q):
     """E_q[log p(X, Z)] + entropy in nats for all the data, for a Posterior q of any kind."""
+    X = _check_data(X, q, dim=len(params.bias))
     log_prior = (q.mean @ (np.log(params.pi) - np.log1p(-params.pi))).sum()
     log_prior += len(X) * np.log1p(-params.pi).sum()
-    log_norm = 0.5 * X.size * np.log(2 * np.pi * params.noise_var)
+    log_norm = 0.5 * X.size * (LOG_2PI + np.log(params.noise_var))
     squares = _expected_squares(X, params.weights, params.bias, q.mean, q.second.sum(axis=0))
     return float(log_prior - log_norm - 0.5 * squares / params.noise_var + q.entropy.sum())
 
@@ -128,6 +153,7 @@ def m_step(X, q, *, learn_bias=False, min_noise_var=1e-6):
 
     Without learn_bias, b = 0. noise_var stays at or above min_noise_var, pi off 0 and 1.
     """
+    X = _check_data(X, q)
     mean, second = q.mean, q.second.sum(axis=0)
     num_factors = mean.shape[1]
     bias = np.zeros(X.shape[1])
@@ -146,7 +172,7 @@ def m_step(X, q, *, learn_bias=False, min_noise_var=1e-6):
 
 def init_params(X, num_factors, rng):
     """A random start: pi = 1/2, weights around the mean image, bias 0, wide noise."""
-    X = validation.finite("X", X, shape=(None, None))
+    X = validation.data("X", X)
     num_factors = validation.integer("num_factors", num_factors)
     rng = validation.generator("rng", rng)
     scale = np.sqrt(np.mean(X**2))
@@ -171,22 +197,26 @@ def fit_em(
     E step that follows it, in nats; it never falls, but for rounding. With "exact" it is log p(X).
     Raises ValueError on bad input; warns once when max_iter comes first.
     """
-    X = validation.finite("X", X, shape=(None, None))
-    _check_params(init, X.shape[1])
+    if not isinstance(init, LatentParams):
+        raise ValueError(f"init must be a LatentParams, got {type(init).__name__}")
+    X = validation.data("X", X, dim=len(init.bias))
     step = E_STEPS[validation.one_of("e_step", e_step, tuple(E_STEPS))]
-    max_iter = validation.integer("max_iter", max_iter)
-    tol = float(validation.positive("tol", tol, ndim=0))
     validation.positive("min_noise_var", min_noise_var, ndim=0)
-    params, q = init, step(X, init)
-    elbos, converged = [elbo(X, params, q)], False
-    while len(elbos) <= max_iter and not converged:
+
+    def update(state):
+        _, q = state
         params = m_step(X, q, learn_bias=learn_bias, min_noise_var=min_noise_var)
-        q = step(X, params, q)
-        elbos.append(elbo(X, params, q))
-        converged = abs(elbos[-1] - elbos[-2]) < tol
-    if not converged:
-        warn_not_converged("fit_em", max_iter, elbos[-1] - elbos[-2], tol)
-    return FitResult(params, np.array(elbos), converged, len(elbos) - 1)
+        return params, step(X, params, q)
+
+    fit = results.climb(
+        "fit_em",
+        (init, step(X, init)),
+        update,
+        lambda state: elbo(X, *state),
+        max_iter=max_iter,
+        tol=tol,
+    )
+    return replace(fit, params=fit.params[0])
 
 
 def _expected_squares(X, weights, bias, mean, second):
@@ -196,9 +226,9 @@ def _expected_squares(X, weights, bias, mean, second):
     return float((residual**2).sum() + (weights.T @ weights * spread).sum())
 
 
-def _check_params(params, dim):
-    pi = validation.positive("init.pi", params.pi, ndim=1)
-    validation.positive("1 - init.pi", 1 - pi)
-    validation.finite("init.weights", params.weights, shape=(dim, len(pi)))
-    validation.finite("init.bias", params.bias, shape=(dim,))
-    validation.positive("init.noise_var", params.noise_var, ndim=0)
+def _check_data(X, q, dim=None):
+    """X checked, with a row for each row of q."""
+    X = validation.data("X", X, dim=dim)
+    if len(X) != len(q.mean):
+        raise ValueError(f"X must have {len(q.mean)} rows like q, got {len(X)}")
+    return X

@@ -7,29 +7,35 @@ Under q(theta) = N(mean, cov) the activation x . theta is normal, so that every 
 an integral over one variable, quadrature.expect_normal.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit, log_expit
 
 from vi_helpers import validation
+from vi_helpers.densities import LOG_2PI
 from vi_helpers.quadrature import expect_normal
-from vi_helpers.results import FitResult, warn_not_converged
+from vi_helpers.results import climb
 
 
 @dataclass(frozen=True)
 class GaussianPosterior:
-    """q(theta) = N(mean, cov): mean (D,), cov (D, D)."""
+    """q(theta) = N(mean, cov): mean (D,), cov (D, D). Raises ValueError for anything else."""
 
     mean: np.ndarray
     cov: np.ndarray
+
+    def __post_init__(self):
+        mean = validation.finite("mean", self.mean, ndim=1)
+        cov = validation.covariance("cov", self.cov, shape=(mean.size, mean.size))
+        vars(self).update(mean=mean, cov=cov)
 
 
 def log_joint(X, y, prior_std):
     """log p(y, theta | X) with all constants, as a callable (S, D) -> (S,), in nats."""
     X, y, prior_std = _check_data(X, y, prior_std)
     signed = (2 * y - 1)[:, None] * X
-    log_norm = X.shape[1] * (np.log(prior_std) + 0.5 * np.log(2 * np.pi))
+    log_norm = X.shape[1] * (np.log(prior_std) + 0.5 * LOG_2PI)
 
     def log_p(theta):
         log_prior = -0.5 * (theta**2).sum(axis=1) / prior_std**2 - log_norm
@@ -39,7 +45,13 @@ def log_joint(X, y, prior_std):
 
 
 def activation(X, mean, cov):
-    """Mean and standard deviation (N,), (N,) of x . theta under q, for each row of X."""
+    """Mean and standard deviation (N,), (N,) of x . theta under q, for each row of X (N, D).
+
+    cov may be all zeros. Raises ValueError for NaN or shapes that disagree.
+    """
+    mean = validation.finite("mean", mean, ndim=1)
+    cov = validation.finite("cov", cov, shape=(mean.size, mean.size))
+    X = validation.data("X", X, dim=mean.size)
     return X @ mean, np.sqrt(np.einsum("nd,de,ne->n", X, cov, X))
 
 
@@ -48,6 +60,7 @@ def elbo(X, y, prior_std, mean, cov):
 
     Holds: elbo <= log p(y | X). Source: Opper and Archambeau 2009.
     """
+    X, y, prior_std = _check_data(X, y, prior_std)
     a_mean, a_std = activation(X, mean, cov)
     log_lik = expect_normal(log_expit, (2 * y - 1) * a_mean, a_std).sum()
     dim = len(mean)
@@ -62,6 +75,7 @@ def expected_derivatives(X, y, prior_std, mean, cov):
     At the exclusive optimum the first is 0 and the second is the precision of q; with a
     factorised q only its diagonal is.
     """
+    X, y, prior_std = _check_data(X, y, prior_std)
     a_mean, a_std = activation(X, mean, cov)
     gradient = X.T @ (y - expect_normal(expit, a_mean, a_std)) - mean / prior_std**2
     weight = expect_normal(lambda a: expit(a) * expit(-a), a_mean, a_std)
@@ -91,28 +105,25 @@ def fit_gaussian(X, y, prior_std, *, factorised=False, max_iter=200, tol=1e-10):
     Returns a FitResult whose params are a GaussianPosterior. Raises ValueError for bad data.
     """
     X, y, prior_std = _check_data(X, y, prior_std)
-    validation.integer("max_iter", max_iter)
     dim = X.shape[1]
     mean, cov = np.zeros(dim), np.eye(dim) / (1 / prior_std**2 + len(y) / 4)
-    elbos, converged = [elbo(X, y, prior_std, mean, cov)], False
-    for _ in range(max_iter):
-        mean, cov, value = _rising_step(X, y, prior_std, mean, cov, factorised, elbos[-1])
-        elbos.append(value)
-        converged = elbos[-1] - elbos[-2] < tol
-        if converged:
-            break
-    else:
-        warn_not_converged("fit_gaussian", max_iter, elbos[-1] - elbos[-2], tol)
-    return FitResult(GaussianPosterior(mean, cov), np.array(elbos), converged, len(elbos) - 1)
+    fit = climb(
+        "fit_gaussian",
+        (mean, cov, elbo(X, y, prior_std, mean, cov)),
+        lambda state: _rising_step(X, y, prior_std, *state, factorised),
+        lambda state: state[2],
+        max_iter=max_iter,
+        tol=tol,
+    )
+    return replace(fit, params=GaussianPosterior(*fit.params[:2]))
 
 
 def predict(X, mean, cov):
     """P(y = 1 | x) averaged over q = N(mean, cov), (N,); zeros for cov give the plug-in one."""
-    X = validation.finite("X", X, ndim=2)
-    return expect_normal(expit, *activation(X, mean, np.asarray(cov)))
+    return expect_normal(expit, *activation(X, mean, cov))
 
 
-def _rising_step(X, y, prior_std, mean, cov, factorised, current):
+def _rising_step(X, y, prior_std, mean, cov, current, factorised):
     for halvings in range(20):
         step = 0.5**halvings
         new = update_q(X, y, prior_std, mean, cov, factorised=factorised, step=step)
@@ -123,7 +134,7 @@ def _rising_step(X, y, prior_std, mean, cov, factorised, current):
 
 
 def _check_data(X, y, prior_std):
-    X = validation.finite("X", X, ndim=2)
+    X = validation.data("X", X)
     y = validation.finite("y", y, shape=(len(X),))
     if not np.isin(y, (0, 1)).all():
         raise ValueError(f"y must hold zeros and ones, got {np.unique(y)[:5]}")

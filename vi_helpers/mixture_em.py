@@ -1,17 +1,18 @@
 """EM for mixtures of Gaussians with full covariances, in log space.
 
-e_step and m_step are the two coordinate updates as a page would write them. fit_em repeats
-them; on well-scaled data it sweeps the points once per iteration with the same updates in
-exponential-family form (_mixture_sweep), and the tests hold the two equal.
+e_step and m_step are the two coordinate updates. fit_em repeats them; on well-scaled data it
+sweeps the points once per iteration with the same updates in exponential-family form
+(_mixture_sweep), and the tests hold the two equal.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import logsumexp
 
 from vi_helpers import results, validation
-from vi_helpers._mixture_sweep import Sweep, blocks, resolution, whiteners
+from vi_helpers._mixture_sweep import Sweep, resolution
+from vi_helpers.densities import mvn_logpdf
 
 _EPS = np.finfo(float).eps
 
@@ -22,40 +23,58 @@ class GMMParams:
 
     weights : (K,) mixing proportions, which sum to one
     means   : (K, D)
-    covs    : (K, D, D) full covariances
+    covs    : (K, D, D) full covariances, symmetric positive definite
+    Raises ValueError for anything else.
     """
 
     weights: np.ndarray
     means: np.ndarray
     covs: np.ndarray
 
+    def __post_init__(self):
+        weights = validation.probabilities("weights", self.weights, ndim=1)
+        means = validation.finite("means", self.means, shape=(len(weights), None))
+        covs = validation.covariance("covs", self.covs, shape=(*means.shape, means.shape[1]))
+        vars(self).update(weights=weights, means=means, covs=covs)
+
+
+def spread_points(X, num_points, rng):
+    """Indices (num_points,) of rows of X that lie far apart: the seeding of k-means++.
+
+    X : (N, D); each column counts in units of its standard deviation; rng : numpy Generator
+    Each next row is drawn with probability proportional to its squared distance to the nearest
+    one so far. Raises ValueError when X holds fewer than num_points distinct rows.
+    Source: Arthur and Vassilvitskii 2007.
+    """
+    X = validation.data("X", X)
+    num_points = validation.integer("num_points", num_points)
+    rng = validation.generator("rng", rng)
+    variances = _column_variances(X)
+    nearest = np.full(len(X), np.inf)
+    chosen = [rng.integers(len(X))]
+    while len(chosen) < num_points:
+        nearest = np.minimum(nearest, ((X - X[chosen[-1]]) ** 2 / variances).sum(axis=1))
+        if not nearest.any():
+            raise ValueError(
+                f"X must hold at least {num_points} distinct points, got {len(chosen)}"
+            )
+        chosen.append(rng.choice(len(X), p=nearest / nearest.sum()))
+    return np.array(chosen)
+
 
 def init_params(X, num_components, rng):
-    """A start for fit_em: k-means++ means, equal weights, the data's variances.
+    """A start for fit_em: means from spread_points, equal weights, the data's variances.
 
     X : (N, D) finite; num_components <= the number of distinct points; rng : numpy Generator
     Every covariance is diagonal with the variances of all the data; a constant column gets
     the mean variance of the others (1 when all are constant), so that the start is valid.
     Raises ValueError when X holds fewer distinct points than components.
-    Source: Arthur and Vassilvitskii 2007 (the seeding).
     """
-    X = validation.finite("X", X, ndim=2)
+    X = validation.data("X", X)
     K = validation.integer("num_components", num_components)
-    rng = validation.generator("rng", rng)
     _check_enough_points(X, K)
-    var = X.var(axis=0)
-    varies = var > resolution(X) ** 2  # otherwise constant up to rounding
-    var[~varies] = var[varies].mean() if varies.any() else 1.0
-    nearest = np.full(len(X), np.inf)
-    chosen = [rng.integers(len(X))]
-    while len(chosen) < K:
-        nearest = np.minimum(nearest, ((X - X[chosen[-1]]) ** 2 / var).sum(axis=1))
-        if not nearest.any():
-            raise ValueError(
-                f"X must hold at least num_components = {K} distinct points, got {len(chosen)}"
-            )
-        chosen.append(rng.choice(len(X), p=nearest / nearest.sum()))
-    return GMMParams(np.full(K, 1 / K), X[chosen].copy(), np.array([np.diag(var)] * K))
+    means = X[spread_points(X, K, rng)]
+    return GMMParams(np.full(K, 1 / K), means, np.array([np.diag(_column_variances(X))] * K))
 
 
 def e_step(X, params):
@@ -64,23 +83,17 @@ def e_step(X, params):
     X : (N, D); params : GMMParams
     Returns (log_resp, log_likelihood): (N, K), each row a log distribution, and
     log p(X) in nats, summed over the points. A component of weight 0 gets -inf.
-    Raises ValueError for NaN, wrong shapes or a covariance that is not positive definite.
+    Raises ValueError for NaN or wrong shapes.
     Holds: with q = resp the ELBO equals log_likelihood.
     Source: Bishop 2006, Eq. (9.23).
     """
-    X, params = _check(X, params)
-    log_resp = np.empty((len(X), len(params.weights)))
-    log_likelihood = 0.0
-    whiten, log_const = whiteners(params.weights, params.covs)
-    for rows in blocks(len(X), X.shape[1]):
-        log_joint = log_resp[rows]  # a view: filled here, normalised in place
-        for k, mean in enumerate(params.means):
-            y = (X[rows] - mean) @ whiten[k].T
-            log_joint[:, k] = log_const[k] - 0.5 * np.einsum("nd,nd->n", y, y)
-        log_evidence = logsumexp(log_joint, axis=1)
-        log_joint -= log_evidence[:, None]
-        log_likelihood += log_evidence.sum()
-    return log_resp, float(log_likelihood)
+    X = _check_data(X, params)
+    with np.errstate(divide="ignore"):  # a weight of 0
+        log_weights = np.log(params.weights)
+    components = zip(params.means, params.covs, strict=True)
+    log_joint = log_weights + np.stack([mvn_logpdf(X, m, cov) for m, cov in components], axis=1)
+    log_evidence = logsumexp(log_joint, axis=1)
+    return log_joint - log_evidence[:, None], float(log_evidence.sum())
 
 
 def m_step(X, log_resp, reg=0.0):
@@ -92,12 +105,8 @@ def m_step(X, log_resp, reg=0.0):
     Raises ValueError when a component is empty, or its covariance singular to rounding.
     Source: Bishop 2006, Eqs. (9.24)-(9.26).
     """
-    X = validation.finite("X", X, ndim=2)
-    log_resp = np.asarray(log_resp, dtype=float)
-    if log_resp.ndim != 2 or len(log_resp) != len(X):
-        raise ValueError(f"log_resp must have shape ({len(X)}, K), got {log_resp.shape}")
-    resp = np.exp(log_resp)
-    validation.probabilities("exp(log_resp)", resp)
+    X = validation.data("X", X)
+    resp = validation.log_probabilities("log_resp", log_resp, shape=(len(X), None))
     return _to_params(_moments(X, resp), resolution(X), _check_reg(reg))
 
 
@@ -116,24 +125,22 @@ def fit_em(X, init, *, max_iter=200, tol=1e-6, reg=0.0):
     sweep would lose digits.
     Source: Dempster, Laird and Rubin 1977; Neal and Hinton 1998 for the bound.
     """
-    X, params = _check(X, init)
-    max_iter = validation.integer("max_iter", max_iter)
-    tol = float(validation.finite("tol", tol, ndim=0))
-    reg = _check_reg(reg)
-    _check_enough_points(X, len(params.weights))
+    X, reg = _check_data(X, init), _check_reg(reg)
+    _check_enough_points(X, len(init.weights))
     sweep, rounding = Sweep(X), resolution(X)
-    log_likelihood, moments = _e_step_and_moments(X, params, sweep)
-    elbos = [log_likelihood]
-    converged = False
-    while not converged and len(elbos) <= max_iter:
-        params = _to_params(moments, rounding, reg, f" in iteration {len(elbos)}")
-        log_likelihood, moments = _e_step_and_moments(X, params, sweep)
-        elbos.append(log_likelihood)
-        change = elbos[-1] - elbos[-2]
-        converged = abs(change) < tol
-    if not converged:
-        results.warn_not_converged("fit_em", max_iter, change, tol)
-    return results.FitResult(params, np.array(elbos), converged, len(elbos) - 1)
+
+    def after_e_step(params, iteration):
+        return params, iteration, *_e_step_and_moments(X, params, sweep)
+
+    def update(state):
+        _, iteration, _, moments = state
+        params = _to_params(moments, rounding, reg, f" in iteration {iteration + 1}")
+        return after_e_step(params, iteration + 1)
+
+    fit = results.climb(
+        "fit_em", after_e_step(init, 0), update, lambda state: state[2], max_iter=max_iter, tol=tol
+    )
+    return replace(fit, params=fit.params[0])
 
 
 def _e_step_and_moments(X, params, sweep):
@@ -189,17 +196,18 @@ def _well_defined(covs, rounding):
     return wide & (np.linalg.eigvalsh(correlation)[:, 0] > 10 * len(rounding) * _EPS)
 
 
-def _check(X, params):
-    X = validation.finite("X", X, ndim=2)
+def _column_variances(X):
+    """(D,); that of a constant column is the mean of the others, or 1."""
+    var = X.var(axis=0)
+    varies = var > resolution(X) ** 2  # otherwise constant up to rounding
+    var[~varies] = var[varies].mean() if varies.any() else 1.0
+    return var
+
+
+def _check_data(X, params):
     if not isinstance(params, GMMParams):
         raise ValueError(f"the parameters must be a GMMParams, got {type(params).__name__}")
-    weights = validation.probabilities("weights", params.weights, ndim=1)
-    K, D = len(weights), X.shape[1]
-    means = validation.finite("means", params.means, shape=(K, D))
-    covs = validation.finite("covs", params.covs, shape=(K, D, D))
-    if np.abs(covs - np.swapaxes(covs, 1, 2)).max() > 1e-8 * np.abs(covs).max():
-        raise ValueError("covs must be symmetric, got an asymmetric matrix")
-    return X, GMMParams(weights, means, covs)
+    return validation.data("X", X, dim=params.means.shape[1])
 
 
 def _check_reg(reg):

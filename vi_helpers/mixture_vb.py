@@ -7,15 +7,14 @@ The family: q(z) q(pi, mu, Lambda).
 Source: Bishop 2006, section 10.2, with every constant kept.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import digamma, gammaln, logsumexp, multigammaln, xlogy
 
-from vi_helpers import mixture_em, validation
+from vi_helpers import mixture_em, results, validation
 from vi_helpers.densities import LOG_2PI
-from vi_helpers.results import FitResult, warn_not_converged
 
 
 @dataclass(frozen=True)
@@ -36,19 +35,22 @@ class Prior:
     nu0: float
 
     def __post_init__(self):
-        validation.positive("alpha0", self.alpha0, ndim=0)
-        validation.positive("beta0", self.beta0, ndim=0)
-        dim = validation.finite("m0", self.m0, ndim=1).size
-        validation.covariance("W0", self.W0, dim)
-        if not validation.finite("nu0", self.nu0, ndim=0) > dim - 1:
-            raise ValueError(f"nu0 must exceed D - 1 = {dim - 1}, got {self.nu0:g}")
+        alpha0 = float(validation.positive("alpha0", self.alpha0, ndim=0))
+        beta0 = float(validation.positive("beta0", self.beta0, ndim=0))
+        m0 = validation.finite("m0", self.m0, ndim=1)
+        W0 = validation.covariance("W0", self.W0, shape=(m0.size, m0.size))
+        nu0 = float(validation.finite("nu0", self.nu0, ndim=0))
+        if nu0 <= m0.size - 1:
+            raise ValueError(f"nu0 must exceed D - 1 = {m0.size - 1}, got {nu0:g}")
+        vars(self).update(alpha0=alpha0, beta0=beta0, m0=m0, W0=W0, nu0=nu0)
 
 
 @dataclass(frozen=True)
 class VBParams:
     """The factor Dir(alpha) prod_k N(mu_k; m_k, (beta_k Lambda_k)^-1) Wishart(Lambda_k; W_k, nu_k).
 
-    alpha, beta, nu : (K,);  m : (K, D);  W : (K, D, D)
+    alpha, beta > 0, nu > D - 1 : (K,);  m : (K, D);  W : (K, D, D), positive definite
+    Raises ValueError for anything else.
     """
 
     alpha: np.ndarray
@@ -57,6 +59,16 @@ class VBParams:
     W: np.ndarray
     nu: np.ndarray
 
+    def __post_init__(self):
+        alpha = validation.positive("alpha", self.alpha, ndim=1)
+        beta = validation.positive("beta", self.beta, shape=alpha.shape)
+        m = validation.finite("m", self.m, shape=(*alpha.shape, None))
+        W = validation.covariance("W", self.W, shape=(*m.shape, m.shape[1]))
+        nu = validation.finite("nu", self.nu, shape=alpha.shape)
+        if (nu <= m.shape[1] - 1).any():
+            raise ValueError(f"nu must exceed D - 1 = {m.shape[1] - 1}, got {nu.min():g}")
+        vars(self).update(alpha=alpha, beta=beta, m=m, W=W, nu=nu)
+
 
 def default_prior(X, alpha0=1.0):
     """A weak prior on the scale of the data: m0 its mean, and E[covariance] its covariance.
@@ -64,7 +76,7 @@ def default_prior(X, alpha0=1.0):
     X : (N, D), N > D, not lying in a plane. The prior then depends on the data; give fit_vb
     a Prior of your own when that matters.
     """
-    X = validation.finite("X", X, shape=(None, None))
+    X = validation.data("X", X)
     dim = X.shape[1]
     spread = X.std(axis=0)
     if len(X) < 2 or (spread == 0).any():
@@ -77,23 +89,19 @@ def default_prior(X, alpha0=1.0):
 
 
 def init_resp(X, num_components, rng):
-    """Hard responsibilities (N, K): each point to the nearest of K spread-out data points.
+    """Hard responsibilities (N, K): each point to the nearest of mixture_em.spread_points.
 
-    The centres are drawn as k-means++ draws them (Arthur and Vassilvitskii 2007),
-    with each column divided by its standard deviation.
+    Distances count each column in units of its standard deviation. Where X holds fewer than
+    K distinct points, the components beyond them start empty.
     """
-    X = validation.finite("X", X, shape=(None, None))
+    X = validation.data("X", X)
     num_components = validation.integer("num_components", num_components)
-    rng = validation.generator("rng", rng)
+    distinct = len(np.unique(X, axis=0))
+    centres = X[mixture_em.spread_points(X, min(num_components, distinct), rng)]
     spread = X.std(axis=0)
-    Y = (X - X.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    distances = np.empty((len(X), 0))
-    for _ in range(num_components):
-        nearest = distances.min(axis=1, initial=np.inf)
-        far = np.isfinite(nearest).all() and nearest.sum() > 0
-        centre = Y[rng.choice(len(X), p=nearest / nearest.sum() if far else None)]
-        distances = np.column_stack([distances, ((Y - centre) ** 2).sum(axis=1)])
-    return np.eye(num_components)[distances.argmin(axis=1)]
+    spread[spread == 0] = 1.0
+    distances = [(((X - centre) / spread) ** 2).sum(axis=1) for centre in centres]
+    return np.eye(num_components)[np.argmin(distances, axis=0)]
 
 
 def _log_rho(X, params):
@@ -114,15 +122,22 @@ def e_step(X, params):
 
     Returns log_resp (N, K) and sum_n log sum_k rho_nk, so that after this step
     ELBO = that sum - kl_to_prior(params, prior).
+    Raises ValueError for NaN or another D. Source: Bishop 2006, (10.46)-(10.49).
     """
+    X = validation.data("X", X, dim=params.m.shape[1])
     log_rho = _log_rho(X, params)
     log_norm = logsumexp(log_rho, axis=1, keepdims=True)
     return log_rho - log_norm, float(log_norm.sum())
 
 
 def m_step(X, prior, log_resp):
-    """The best q(pi, mu, Lambda) for given q(z); an empty component returns to the prior."""
-    resp = np.exp(log_resp)
+    """The best q(pi, mu, Lambda) for given q(z); an empty component returns to the prior.
+
+    X : (N, D);  log_resp : (N, K), rows log distributions.  Returns VBParams.
+    Raises ValueError for NaN or shapes that disagree. Source: Bishop 2006, (10.58)-(10.63).
+    """
+    X = validation.data("X", X, dim=prior.m0.size)
+    resp = validation.log_probabilities("log_resp", log_resp, shape=(len(X), None))
     nk = resp.sum(axis=0)
     beta = prior.beta0 + nk
     # Centred on m0 and on m_k, so that data far from the origin lose no digits.
@@ -166,7 +181,9 @@ def kl_to_prior(params, prior):
 
 def elbo(X, prior, log_resp, params):
     """E_q[log p(X, z, pi, mu, Lambda) - log q] in nats, for any q(z) and q(pi, mu, Lambda)."""
-    resp = np.exp(log_resp)
+    X = validation.data("X", X, dim=params.m.shape[1])
+    shape = (len(X), len(params.alpha))
+    resp = validation.log_probabilities("log_resp", log_resp, shape=shape)
     expected = (resp * _log_rho(X, params)).sum() - xlogy(resp, resp).sum()
     return float(expected) - kl_to_prior(params, prior)
 
@@ -185,27 +202,28 @@ def fit_vb(X, num_components, *, prior=None, init=None, max_iter=500, tol=1e-6, 
     Raises ValueError on bad input; warns once when max_iter comes first.
     Source: Bishop 2006, (10.46)-(10.77).
     """
-    X = validation.finite("X", X, shape=(None, None))
+    X = validation.data("X", X)
     num_components = validation.integer("num_components", num_components)
-    max_iter = validation.integer("max_iter", max_iter)
-    tol = float(validation.positive("tol", tol, ndim=0))
     prior = default_prior(X) if prior is None else prior
     prior = Prior(**prior) if isinstance(prior, dict) else prior
     if not isinstance(prior, Prior):
         raise ValueError(f"prior must be a Prior, got {type(prior).__name__}")
-    if np.shape(prior.m0) != X.shape[1:]:
-        raise ValueError(f"prior must have dimension {X.shape[1]}, got {np.size(prior.m0)}")
-    params = _start(X, num_components, prior, init, rng)
-    log_resp, fit_term = e_step(X, params)
-    elbos, converged = [fit_term - kl_to_prior(params, prior)], False
-    while len(elbos) <= max_iter and not converged:
-        params = m_step(X, prior, log_resp)
+    if prior.m0.size != X.shape[1]:
+        raise ValueError(f"prior must have dimension {X.shape[1]}, got {prior.m0.size}")
+
+    def after_e_step(params):
         log_resp, fit_term = e_step(X, params)
-        elbos.append(fit_term - kl_to_prior(params, prior))
-        converged = abs(elbos[-1] - elbos[-2]) < tol
-    if not converged:
-        warn_not_converged("fit_vb", max_iter, elbos[-1] - elbos[-2], tol)
-    return FitResult(params, np.array(elbos), converged, len(elbos) - 1)
+        return params, log_resp, fit_term - kl_to_prior(params, prior)
+
+    fit = results.climb(
+        "fit_vb",
+        after_e_step(_start(X, num_components, prior, init, rng)),
+        lambda state: after_e_step(m_step(X, prior, state[1])),
+        lambda state: state[2],
+        max_iter=max_iter,
+        tol=tol,
+    )
+    return replace(fit, params=fit.params[0])
 
 
 def expected_mixture(params):
@@ -219,7 +237,7 @@ def log_predictive(X_new, params):
 
     X_new : (S, D). Source: Bishop 2006, (10.81).
     """
-    X_new = validation.finite("X_new", X_new, shape=(None, params.m.shape[1]))
+    X_new = validation.data("X_new", X_new, dim=params.m.shape[1])
     dim = X_new.shape[1]
     log_weights = np.log(params.alpha) - np.log(params.alpha.sum())
     log_terms = np.empty((len(X_new), len(log_weights)))
@@ -239,8 +257,12 @@ def log_predictive(X_new, params):
 
 
 def log_evidence_one_component(X, prior):
-    """log p(X) in nats if one component made all of X (N, D): its mean and precision summed out."""
-    dim = prior.m0.size
+    """log p(X) in nats if one component made all of X (N, D): its mean and precision summed out.
+
+    Raises ValueError for NaN or another D. Source: Murphy 2007, "Conjugate Bayesian analysis of
+    the Gaussian distribution", section 8.
+    """
+    X, dim = validation.data("X", X, dim=prior.m0.size), prior.m0.size
     post = m_step(X, prior, np.zeros((len(X), 1)))
     return float(
         _log_norm_wishart(prior.nu0, prior.W0)
@@ -251,11 +273,7 @@ def log_evidence_one_component(X, prior):
 
 def _start(X, num_components, prior, init, rng):
     if isinstance(init, VBParams):
-        validation.positive("init.alpha", init.alpha, shape=(num_components,))
-        validation.positive("init.beta", init.beta, shape=(num_components,))
         validation.finite("init.m", init.m, shape=(num_components, X.shape[1]))
-        validation.covariance("init.W", init.W, X.shape[1])
-        validation.positive("init.nu", init.nu - X.shape[1] + 1, shape=(num_components,))
         return init
     if init is None:
         rng = np.random.default_rng(0) if rng is None else rng

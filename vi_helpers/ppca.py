@@ -23,11 +23,9 @@ class PPCAParams:
 
     def __post_init__(self):
         weights = validation.finite("weights", self.weights, ndim=2)
-        object.__setattr__(self, "weights", weights)
         bias = validation.finite("bias", self.bias, shape=(len(weights),))
-        object.__setattr__(self, "bias", bias)
         noise_var = float(validation.positive("noise_var", self.noise_var, ndim=0))
-        object.__setattr__(self, "noise_var", noise_var)
+        vars(self).update(weights=weights, bias=bias, noise_var=noise_var)
 
 
 def log_evidence_per_point(X, params):
@@ -35,7 +33,7 @@ def log_evidence_per_point(X, params):
 
     X : (N, D).  Raises ValueError for another D, NaN or infinite values.
     """
-    X = validation.finite("X", X, shape=(None, len(params.bias)))
+    X = validation.data("X", X, dim=len(params.bias))
     cov = params.weights @ params.weights.T + params.noise_var * np.eye(len(params.bias))
     return mvn_logpdf(X, params.bias, cov)
 
@@ -45,7 +43,7 @@ def posterior(X, params):
 
     X : (N, D).  Raises ValueError for another D, NaN or infinite values.
     """
-    X = validation.finite("X", X, shape=(None, len(params.bias)))
+    X = validation.data("X", X, dim=len(params.bias))
     scaled = params.weights / params.noise_var
     precision = scaled.T @ params.weights + np.eye(params.weights.shape[1])
     cov = np.linalg.inv(precision)
@@ -59,7 +57,7 @@ def fit_ppca(X, latent_dim):
     eigenvalues. W R is as good for any rotation R; here the columns of W are orthogonal.
     Raises ValueError for bad input, or for data without variance outside the subspace.
     """
-    X = validation.finite("X", X, shape=(None, None))
+    X = validation.data("X", X)
     latent_dim = validation.integer("latent_dim", latent_dim)
     if latent_dim >= X.shape[1]:
         raise ValueError(f"latent_dim must be < D = {X.shape[1]}, got {latent_dim}")

@@ -8,12 +8,10 @@ import numpy as np
 def finite(name, value, *, ndim=None, shape=None):
     """Return value as a float array, or raise ValueError unless it is finite and fits.
 
-    shape may hold None for a free axis, e.g. (None, 2).
+    shape may hold None for a free axis, e.g. (None, 2). Masked and complex arrays are refused:
+    as floats they would lose the mask or the imaginary part.
     """
-    try:
-        array = np.asarray(value, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be numeric, got {type(value).__name__}") from error
+    array = _as_float(name, value)
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimension(s), got shape {array.shape}")
     if shape is not None and not _fits(array.shape, shape):
@@ -32,7 +30,7 @@ def data(name, X, *, dim=None):
     """
     array = finite(name, X, shape=(None, dim))
     if array.size == 0:
-        raise ValueError(f"{name} must hold at least one point, got shape {array.shape}")
+        raise ValueError(f"{name} must hold at least one number, got shape {array.shape}")
     return array
 
 
@@ -45,31 +43,59 @@ def positive(name, value, **kwargs):
 
 
 def probabilities(name, value, *, tol=1e-8, **kwargs):
-    """Like finite, and each row (last axis) is non-negative and sums to one."""
+    """Like finite, and each row (last axis) is non-negative and sums to one.
+
+    Rows of lower precision than float64 may miss one by 100 of their roundings, and are then
+    divided by their sum.
+    """
     array = finite(name, value, **kwargs)
-    if array.ndim == 0 or array.shape[-1] == 0:
+    if array.size == 0 or array.ndim == 0:
         raise ValueError(f"{name} must hold at least one probability, got shape {array.shape}")
     if (array < 0).any():
         raise ValueError(f"{name} must be non-negative, got a smallest value of {array.min():g}")
     sums = array.sum(axis=-1)
+    rounding = _rounding(value)
+    tol = max(tol, 100 * rounding)
     if (np.abs(sums - 1) > tol).any():
         worst = sums.flat[np.argmax(np.abs(sums - 1))]
         raise ValueError(f"{name} must sum to 1 within {tol:g}, got a sum of {worst:.10g}")
-    return array
+    return array / sums[..., None] if rounding > 1e-15 else array
 
 
-def covariance(name, value, dim=None):
-    """Return a symmetric positive definite (..., D, D) array, or raise ValueError."""
-    array = finite(name, value)
+def log_probabilities(name, value, *, shape=None):
+    """Return exp(value), or raise ValueError unless each row of value is a log distribution.
+
+    value : (N, K), -inf where the probability is 0
+    """
+    array = _as_float(name, value)
+    if array.ndim != 2 or (shape is not None and not _fits(array.shape, shape)):
+        wanted = tuple("any" if size is None else size for size in shape or (None, None))
+        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+    if not (array < 1e-6).all():  # NaN compares false
+        raise ValueError(f"{name} must hold log probabilities, got NaN or a number above 0")
+    return probabilities(f"exp({name})", np.exp(array), tol=max(1e-8, 100 * _rounding(value)))
+
+
+def covariance(name, value, dim=None, *, shape=None):
+    """Return a symmetric positive definite (..., D, D) array, or raise ValueError.
+
+    dim : the D wanted;  shape : the whole shape wanted, None for a free axis
+    """
+    array = finite(name, value, shape=shape)
     size = array.shape[-1] if dim is None and array.ndim >= 2 else dim
     if array.ndim < 2 or array.shape[-2:] != (size, size):
         wanted = "(..., D, D)" if size is None else f"(..., {size}, {size})"
         raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+    if array.size == 0:
+        raise ValueError(f"{name} must hold at least one matrix, got shape {array.shape}")
     scale = np.abs(array).max()
     if np.abs(array - np.swapaxes(array, -1, -2)).max() > 1e-8 * scale:
         raise ValueError(f"{name} must be symmetric, got an asymmetric matrix")
-    smallest = np.linalg.eigvalsh(array).min()
-    if smallest <= 0:
+    std = np.sqrt(np.maximum(np.diagonal(array, axis1=-2, axis2=-1), 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):  # correlations: free of units
+        correlation = array / (std[..., :, None] * std[..., None, :])
+    if (std == 0).any() or np.linalg.eigvalsh(correlation).min() <= 0:
+        smallest = np.linalg.eigvalsh(array).min()
         raise ValueError(
             f"{name} must be positive definite, got a smallest eigenvalue of {smallest:g}"
         )
@@ -95,6 +121,26 @@ def generator(name, rng):
     if not isinstance(rng, np.random.Generator):
         raise ValueError(f"{name} must be a numpy.random.Generator, got {type(rng).__name__}")
     return rng
+
+
+def _as_float(name, value):
+    """value as a float array; ValueError where that would change what it says."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(f"{name} must be a plain array, got a masked one: fill it or drop rows")
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "buifO":
+            raise TypeError
+        return array.astype(float, copy=False)
+    except (TypeError, ValueError, RuntimeError) as error:  # torch raises RuntimeError
+        kind = getattr(value, "dtype", type(value).__name__)
+        raise ValueError(f"{name} must be numeric and real, got {kind}") from error
+
+
+def _rounding(value):
+    """The rounding of value's own floating type; that of float64 for anything else."""
+    kind = np.asarray(value).dtype
+    return float(np.finfo(kind if kind.kind == "f" else float).eps)
 
 
 def _fits(shape, wanted):
