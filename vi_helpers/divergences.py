@@ -100,8 +100,9 @@ def kl_bernoulli(q, p):
 def kl_quad(log_q, log_p, low, high, num=20_001):
     """KL(q || p) on the line by the trapezoid rule with num nodes on [low, high].
 
-    log_q, log_p : normalised log densities, (S,) -> (S,); may return -inf. The interval must
-    hold the mass of q. Returns inf where q > 0 and p = 0. Raises ValueError for NaN.
+    log_q, log_p : normalised log densities, (S,) -> (S,); may return -inf
+    Returns inf where q > 0 and p = 0. Raises ValueError for NaN, and unless the nodes hold the
+    mass of q to 1e-3.
     """
     low = float(validation.finite("low", low, ndim=0))
     high = float(validation.finite("high", high, ndim=0))
@@ -109,6 +110,11 @@ def kl_quad(log_q, log_p, low, high, num=20_001):
         raise ValueError(f"low must be below high, got {low:g} and {high:g}")
     x = np.linspace(low, high, validation.integer("num", num, minimum=3))
     at_q, at_p = evaluate("log_q", log_q, x), evaluate("log_p", log_p, x)
+    mass = np.trapezoid(np.exp(at_q), x)
+    if abs(mass - 1) > 1e-3:
+        raise ValueError(
+            f"low, high and num must hold the mass of q, got {mass:.4g} on [{low:g}, {high:g}]"
+        )
     inside = at_q > -np.inf
     integrand = np.zeros_like(x)
     integrand[inside] = np.exp(at_q[inside]) * (at_q[inside] - at_p[inside])

@@ -12,7 +12,9 @@ from scipy.optimize import minimize
 
 from vi_helpers import quadrature, validation
 from vi_helpers.densities import evaluate, normal_logpdf
-from vi_helpers.results import warn_not_converged
+from vi_helpers.results import tolerance, warn_not_converged
+
+SLOPE = "slope of KL(q||p), in nats,"
 
 
 @dataclass(frozen=True)
@@ -56,24 +58,42 @@ def fit_gaussian(log_p, init_mean, init_std, direction="exclusive", *, max_iter=
     direction : "exclusive" descends KL(q || p) from N(init_mean, init_std²) to the local minimum
                 reached from there; "inclusive" matches the mean and variance of p, the global
                 minimum of KL(p || q). init_mean and init_std then only place the quadrature.
-    tol       : on the gradient with respect to (mean / init_std, log std), in nats
+    tol       : on the gradient with respect to (mean / init_std, log std), in nats; 0 goes on
+                to max_iter or to rounding
     Returns a GaussianFit. Accurate to about 1e-8 for smooth targets whose modes are wider than
     1/500 of their distance from init_mean.
     Raises ValueError for bad starts, NaN, a target without a finite integral (or, inclusive,
-    variance), and, exclusive, a target that is 0 within 9 std of the start: KL(q || p) = inf.
+    variance), a target too narrow or too far from the start to be integrated, and, exclusive,
+    a target that is 0 within 9 std of the start: KL(q || p) = inf.
     """
+    max_iter, tol = validation.integer("max_iter", max_iter), tolerance(tol)
     init_mean = float(validation.finite("init_mean", init_mean, ndim=0))
     init_std = float(validation.positive("init_std", init_std, ndim=0))
     validation.one_of("direction", direction, ("exclusive", "inclusive"))
     x, log_weight, log_z = _normalise(log_p, init_mean, init_std)
     if direction == "exclusive":
-        return _descend(log_p, log_z, init_mean, init_std, max_iter, tol)
+        fit = _descend(log_p, log_z, init_mean, init_std, max_iter, tol)
+    else:
+        fit = _match_moments(log_p, x, log_weight, log_z, init_mean, init_std)
+    again = _normalise(log_p, fit.mean, fit.std)[2]
+    if abs(again - log_z) > 1e-5:
+        raise ValueError(
+            "log_p must have modes wider than 1/500 of their distance from init_mean = "
+            f"{init_mean:g}, got a log integral of {log_z:.6g} seen from there and {again:.6g} "
+            f"seen from the fit at {fit.mean:g}: start nearer to the modes"
+        )
+    return fit
+
+
+def _match_moments(log_p, x, log_weight, log_z, init_mean, init_std):
     weight = np.exp(log_weight)
     mean = weight @ x
     second = weight * (x - mean) ** 2
     if max(second[0], second[-1]) > 1e-9 * second.sum():
         raise ValueError("log_p must have a finite variance for the inclusive fit")
     std = np.sqrt(second.sum())
+    if std == 0:
+        raise ValueError(f"log_p must be wide enough to see from init_mean = {init_mean:g}")
 
     def kl_to(mean, std):
         inside = weight > 0
@@ -81,7 +101,7 @@ def fit_gaussian(log_p, init_mean, init_std, direction="exclusive", *, max_iter=
         return weight[inside] @ (at_p - normal_logpdf(x[inside], mean, std))
 
     path = np.array([[m, s, kl_to(m, s)] for m, s in [(init_mean, init_std), (mean, std)]])
-    return GaussianFit(float(mean), float(std), float(path[-1, 2]), direction, path, True, 1)
+    return GaussianFit(float(mean), float(std), float(path[-1, 2]), "inclusive", path, True, 1)
 
 
 def all_minima(log_p, init_means, init_stds, *, tol=1e-4):
@@ -135,8 +155,10 @@ def fit_gaussian_plane(log_p, init_mean, init_cov, *, diagonal=False, max_iter=5
     log_p : normalised callable (S, 2) -> (S,), nats; init_mean : (2,); init_cov : (2, 2)
     diagonal : keep the two coordinates of q independent (only the diagonal of init_cov counts)
     Returns a PlaneFit; its kl is short of KL(q||p) by log Z when log_p is not normalised.
-    Raises ValueError for a start of another shape, and for NaN or -inf near the start.
+    Raises ValueError for a start of another shape, for NaN or -inf near the start, and for a
+    target that does not decay, so that q grows without end.
     """
+    max_iter = validation.integer("max_iter", max_iter)
     mean = validation.finite("init_mean", init_mean, shape=(2,))
     cov = validation.covariance("init_cov", init_cov, shape=(2, 2))
     chol = np.sqrt(np.diag(np.diag(cov))) if diagonal else np.linalg.cholesky(cov)
@@ -165,13 +187,18 @@ def fit_gaussian_plane(log_p, init_mean, init_cov, *, diagonal=False, max_iter=5
     for step, gtol in ((0.2, 1e-4), (0.05, 1e-7)):  # go far on a coarse grid, end on a fine one
         options = {"gtol": gtol, "maxiter": max_iter}
         nodes = quadrature.normal_plane(step)
-        fit = minimize(objective, at, args=nodes, jac=True, method="BFGS", options=options)
-        at = fit.x
-        steps += fit.nit
+        try:
+            with np.errstate(over="raise", invalid="raise"):
+                fit = minimize(objective, at, args=nodes, jac=True, method="BFGS", options=options)
+        except (FloatingPointError, np.linalg.LinAlgError):
+            raise ValueError("log_p must decay in every direction, got an endless fit") from None
+        at, steps = fit.x, steps + fit.nit
+        if np.abs(at[2:4]).max() > 30:  # log standard deviations
+            raise ValueError("log_p must decay in every direction, got an endless fit")
     size = np.abs(fit.jac).max()
     converged = bool(size <= 1e-5)  # rounding may stop BFGS a little short of gtol
     if not converged:
-        warn_not_converged("fit_gaussian_plane", steps, size, 1e-5, "largest slope of KL(q||p)")
+        warn_not_converged("fit_gaussian_plane", steps, size, 1e-5, SLOPE)
     mean, chol = unpack(at)
     return PlaneFit(mean, chol @ chol.T, float(fit.fun), converged, steps)
 
@@ -224,21 +251,16 @@ def _descend(log_p, log_z, init_mean, init_std, max_iter, tol):
     # Values of KL no longer resolve the last digits; its gradient still does.
     end, (value, gradient, hessian) = fit.x, objective(fit.x)
     for _ in range(5):
-        if np.abs(gradient).max() <= tol or np.linalg.eigvalsh(hessian)[0] < 1e-8:
+        if not tol < np.abs(gradient).max() < 1e-3 or np.linalg.eigvalsh(hessian)[0] < 1e-8:
             break
         end = end - np.linalg.solve(hessian, gradient)
         value, gradient, hessian = objective(end)
-    path.append((*unpack(end), value))
+    path[len(path) - 1 or 1 :] = [(*unpack(end), value)]  # the last step, with all its digits
     size = np.abs(gradient).max()
-    if size > tol:
-        warn_not_converged("fit_gaussian", len(path) - 1, size, tol)
-    mean, std = path[-1][:2]
+    if size > tol > 0:
+        warn_not_converged("fit_gaussian", len(path) - 1, size, tol, SLOPE)
+    mean, std = map(float, path[-1][:2])
+    converged = bool(size <= tol)
     return GaussianFit(
-        float(mean),
-        float(std),
-        float(value),
-        "exclusive",
-        np.array(path),
-        bool(size <= tol),
-        len(path) - 1,
+        mean, std, float(value), "exclusive", np.array(path), converged, len(path) - 1
     )
