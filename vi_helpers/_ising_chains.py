@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import sparse
 
-from ._ising_messages import log_cosh2, log_z_pair, message
-from ._ising_model import Marginals, check_range, classes_of, greedy_colours, sites
+from vi_helpers._ising_messages import log_cosh2, log_z_pair, message
+from vi_helpers._ising_model import Marginals, check_range, classes_of, greedy_colours, sites
 
 
 def run_chains(couplings, fields):

@@ -6,7 +6,7 @@ Either one table over all states, or a transfer matrix that walks along a grid.
 import numpy as np
 from scipy.special import logsumexp
 
-from ._ising_model import Marginals, grid_edges
+from vi_helpers._ising_model import Marginals, grid_edges
 
 MAX_SITES = 20  # a table of 2^20 numbers, for either route
 SPIN = np.array([-1.0, 1.0])

@@ -7,7 +7,7 @@ chapter 14, for the form in fields; Wainwright, Jaakkola and Willsky 2005 for th
 import numpy as np
 from scipy.special import entr
 
-from ._ising_model import Marginals
+from vi_helpers._ising_model import Marginals
 
 
 def message(coupling, field):

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from . import validation
+from vi_helpers import validation
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from . import _ising_exact, validation
-from ._ising_chains import chain_plan, sweep_chains
-from ._ising_messages import (
+from vi_helpers import _ising_exact, validation
+from vi_helpers._ising_chains import chain_plan, sweep_chains
+from vi_helpers._ising_messages import (
     beliefs,
     cavity_fields,
     message,
@@ -19,8 +19,8 @@ from ._ising_messages import (
     spin_entropy,
     update_messages,
 )
-from ._ising_model import IsingModel, Marginals, grid_edges
-from .results import climb, tolerance, warn_not_converged
+from vi_helpers._ising_model import IsingModel, Marginals, grid_edges
+from vi_helpers.results import climb, tolerance, warn_not_converged
 
 __all__ = [
     "BeliefResult",

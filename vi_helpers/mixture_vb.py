@@ -133,10 +133,10 @@ def e_step(X, params):
 def m_step(X, prior, log_resp):
     """The best q(pi, mu, Lambda) for given q(z); an empty component returns to the prior.
 
-    X : (N, D);  log_resp : (N, K), rows log distributions.  Returns VBParams.
+    X : (N, D), N >= 0;  log_resp : (N, K), rows log distributions.  Returns VBParams.
     Raises ValueError for NaN or shapes that disagree. Source: Bishop 2006, (10.58)-(10.63).
     """
-    X = validation.data("X", X, dim=prior.m0.size)
+    X = validation.finite("X", X, shape=(None, prior.m0.size))
     resp = validation.log_probabilities("log_resp", log_resp, shape=(len(X), None))
     nk = resp.sum(axis=0)
     beta = prior.beta0 + nk
@@ -262,7 +262,7 @@ def log_evidence_one_component(X, prior):
     Raises ValueError for NaN or another D. Source: Murphy 2007, "Conjugate Bayesian analysis of
     the Gaussian distribution", section 8.
     """
-    X, dim = validation.data("X", X, dim=prior.m0.size), prior.m0.size
+    X, dim = validation.finite("X", X, shape=(None, prior.m0.size)), prior.m0.size
     post = m_step(X, prior, np.zeros((len(X), 1)))
     return float(
         _log_norm_wishart(prior.nu0, prior.W0)

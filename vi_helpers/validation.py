@@ -49,7 +49,7 @@ def probabilities(name, value, *, tol=1e-8, **kwargs):
     divided by their sum.
     """
     array = finite(name, value, **kwargs)
-    if array.size == 0 or array.ndim == 0:
+    if array.ndim == 0 or array.shape[-1] == 0:
         raise ValueError(f"{name} must hold at least one probability, got shape {array.shape}")
     if (array < 0).any():
         raise ValueError(f"{name} must be non-negative, got a smallest value of {array.min():g}")
