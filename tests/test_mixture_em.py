@@ -447,7 +447,7 @@ def test_bad_input_to_the_e_step_and_the_fit_is_named(X, params, message):
         ({"weights": [[0.5, 0.5]]}, "weights must have 1 dimension"),
         ({"means": np.full((2, 2), np.inf)}, "means must be finite"),
         ({"means": np.zeros((3, 2))}, "means must have shape"),
-        ({"covs": np.array([np.eye(2), -np.eye(2)])}, "positive definite"),
+        ({"covs": np.array([np.eye(2), -np.eye(2)])}, "positive semi-definite"),
         ({"covs": np.ones((2, 2, 2)) + np.triu(np.ones((2, 2)))}, "symmetric"),
         ({"covs": np.eye(2)}, "covs must have shape"),
     ],

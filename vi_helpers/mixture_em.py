@@ -23,7 +23,8 @@ class GMMParams:
 
     weights : (K,) mixing proportions, which sum to one
     means   : (K, D)
-    covs    : (K, D, D) full covariances, symmetric positive definite
+    covs    : (K, D, D) full covariances, symmetric; a singular one has no density, but may be
+              held here, and e_step refuses it
     Raises ValueError for anything else.
     """
 
@@ -34,7 +35,8 @@ class GMMParams:
     def __post_init__(self):
         weights = validation.probabilities("weights", self.weights, ndim=1)
         means = validation.finite("means", self.means, shape=(len(weights), None))
-        covs = validation.covariance("covs", self.covs, shape=(*means.shape, means.shape[1]))
+        shape = (*means.shape, means.shape[1])
+        covs = validation.covariance("covs", self.covs, shape=shape, singular=True)
         vars(self).update(weights=weights, means=means, covs=covs)
 
 

@@ -76,10 +76,11 @@ def log_probabilities(name, value, *, shape=None):
     return probabilities(f"exp({name})", np.exp(array), tol=max(1e-8, 100 * _rounding(value)))
 
 
-def covariance(name, value, dim=None, *, shape=None):
+def covariance(name, value, dim=None, *, shape=None, singular=False):
     """Return a symmetric positive definite (..., D, D) array, or raise ValueError.
 
-    dim : the D wanted;  shape : the whole shape wanted, None for a free axis
+    dim      : the D wanted;  shape : the whole shape wanted, None for a free axis
+    singular : whether eigenvalues of 0 are allowed, too
     """
     array = finite(name, value, shape=shape)
     size = array.shape[-1] if dim is None and array.ndim >= 2 else dim
@@ -92,13 +93,13 @@ def covariance(name, value, dim=None, *, shape=None):
     if np.abs(array - np.swapaxes(array, -1, -2)).max() > 1e-8 * scale:
         raise ValueError(f"{name} must be symmetric, got an asymmetric matrix")
     std = np.sqrt(np.maximum(np.diagonal(array, axis1=-2, axis2=-1), 0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):  # correlations: free of units
-        correlation = array / (std[..., :, None] * std[..., None, :])
-    if (std == 0).any() or np.linalg.eigvalsh(correlation).min() <= 0:
+    units = np.where(std > 0, std, 1.0)
+    correlation = array / units[..., :, None] / units[..., None, :]  # free of units
+    smallest = np.linalg.eigvalsh(correlation).min()
+    if not smallest > (-1e-8 if singular else 0):
         smallest = np.linalg.eigvalsh(array).min()
-        raise ValueError(
-            f"{name} must be positive definite, got a smallest eigenvalue of {smallest:g}"
-        )
+        wanted = "positive semi-definite" if singular else "positive definite"
+        raise ValueError(f"{name} must be {wanted}, got a smallest eigenvalue of {smallest:g}")
     return array
 
 
