@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from test_map import MAP, TORCH
 from tools import try_bounds
 
 import vi_helpers
 
 ROOT = Path(__file__).parents[1]
-TORCH_MODULES = {"vae", "stochastic_vi"}
+TORCH_MODULES = TORCH | {engine for name, engines, _ in MAP if name in TORCH for engine in engines}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PINS = [
     line.strip()
@@ -94,7 +95,7 @@ def modules_without(folders):
 def test_only_the_torch_modules_load_torch():
     light = modules_without(TORCH_MODULES)
     assert "torch" not in loaded_after(f"import {', '.join(light)}")
-    for name in TORCH_MODULES:
+    for name in TORCH:
         assert "torch" in loaded_after(f"import vi_helpers.{name}"), f"{name} needs no torch"
 
 

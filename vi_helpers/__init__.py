@@ -22,6 +22,7 @@ ising.py            spins on a graph: exact, mean field, chains, belief propagat
                     (_ising_model.py, _ising_messages.py, _ising_exact.py, _ising_chains.py)
 diagnostics.py      effective sample size, Pareto k̂, calibration by simulation       06
 stochastic_vi.py    torch: gradient estimators, families, one fitting loop           06
+                    (_vi_families.py, _vi_gradients.py)
 mixture_em.py       EM for Gaussian mixtures                                         07
                     (the sweep in one pass: _mixture_sweep.py)
 latent_features.py  binary latent factors by exact, mean-field and hard EM           08
@@ -30,7 +31,7 @@ vae/                torch: the frozen names are vi_helpers.vae's own            
                     (vae/_inputs.py, vae/_networks.py, vae/model.py, vae/bounds.py,
                     vae/training.py)
 datasets.py         real and synthetic data                                          11
-                    (files, mirrors, hashes: _mnist_files.py)
+                    (files, mirrors, hashes: _mnist_files.py, _download.py)
 plotting.py         figures on given axes                                            all
 widgets.py          sliders around a drawing function                                all
 exercises.py        run the check of an exercise on an answer                        all
