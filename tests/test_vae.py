@@ -259,6 +259,33 @@ def test_a_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_checkpoint_of_numpy_values_loads_too(tmp_path):
+    path, options = tmp_path / "model.pt", {"likelihood": np.str_("gaussian")}
+    model = vae.VAE(np.int64(2), (8,), image_shape=(4, 4), noise_std=np.float32(0.5), **options)
+    vae.save_checkpoint(model, path)
+    again = vae.VAE(2, (8,), "gaussian", (4, 4), noise_std=0.5, generator=gen(5))
+    vae.load_checkpoint(again, path)
+    for one, two in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_damaged_checkpoint_is_a_value_error(tmp_path):
+    path, model = tmp_path / "model.pt", tiny()
+    vae.save_checkpoint(model, path)
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:-200], whole[: len(whole) // 2], whole[200:]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="path must be a checkpoint"):
+            vae.load_checkpoint(tiny(), path)
+    state = dict(list(model.state_dict().items())[1:])
+    for wrong in (state, {**model.state_dict(), "extra": torch.zeros(1)}):
+        torch.save({"architecture": model.architecture, "state": wrong}, path)
+        with pytest.raises(ValueError, match="path must hold the weights"):
+            vae.load_checkpoint(tiny(), path)
+    with pytest.raises(OSError):
+        vae.load_checkpoint(tiny(), tmp_path)
+
+
 def test_foreign_checkpoints_are_refused(tmp_path):
     path = tmp_path / "model.pt"
     vae.save_checkpoint(vae.VAE(3, (8,)), path)

@@ -1,5 +1,6 @@
 """Training by Adam, what it returns, and checkpoints."""
 
+import io
 import math
 import os
 import sys
@@ -114,10 +115,15 @@ def _record(trace, model, sums, test_images):
 def save_checkpoint(model, path):
     """Write the weights and the architecture of a VAE; path appears only when complete."""
     path = Path(path)
+    # A NumPy number or text inside would be refused when loading: only plain values are safe.
+    architecture = {
+        name: value.item() if isinstance(value, (np.generic, np.ndarray)) else value
+        for name, value in model.architecture.items()
+    }
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
-            torch.save({"architecture": model.architecture, "state": model.state_dict()}, file)
+            torch.save({"architecture": architecture, "state": model.state_dict()}, file)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -128,13 +134,13 @@ def load_checkpoint(model, path):
     """Read weights that save_checkpoint wrote into model, and return it.
 
     Only tensors and plain values are read (weights_only), so a checkpoint cannot run code.
-    Raises ValueError for a file of another kind, or the checkpoint of another architecture.
+    Raises ValueError for a damaged file or one of another kind, and for the checkpoint of
+    another architecture; OSError where the file cannot be read.
     """
+    file = io.BytesIO(Path(path).read_bytes())
     try:
-        checkpoint = torch.load(path, map_location=model.device, weights_only=True)
-        theirs, state = dict(checkpoint["architecture"]), checkpoint["state"]
-    except OSError:
-        raise  # a missing file says so itself
+        checkpoint = torch.load(file, map_location=model.device, weights_only=True)
+        theirs, state = dict(checkpoint["architecture"]), dict(checkpoint["state"])
     except Exception as error:
         raise ValueError(f"path must be a checkpoint of a VAE, got {path}: {error}") from error
     if theirs != model.architecture:
@@ -143,5 +149,8 @@ def load_checkpoint(model, path):
             f"path must be a checkpoint of this architecture, got another {', '.join(names)}: "
             + "; ".join(f"{n} {theirs.get(n)} instead of {model.architecture[n]}" for n in names)
         )
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"path must hold the weights of this VAE, got {path}: {error}") from error
     return model

@@ -1,4 +1,4 @@
-"""Laws of amortised inference: vae.py against probabilistic PCA, where all is known."""
+"""Laws of amortised inference: vi_helpers.vae against probabilistic PCA, where all is known."""
 
 import math
 
