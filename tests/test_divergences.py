@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vi_helpers import densities, divergences
+from vi_helpers import densities, divergences, gaussian_fits
 from vi_helpers.divergences import fit_gaussian
 from vi_helpers.gaussian_fits import exclusive_derivatives
 from vi_helpers.results import ConvergenceWarning
@@ -321,3 +321,50 @@ EYE = np.eye(2)
 def test_bad_input_is_refused_by_name(call, name):
     with pytest.raises(ValueError, match=f"^{name}"):
         call()
+
+
+# --- numbers that used to be wrong without a word -------------------------------------------------
+
+
+@pytest.mark.parametrize("direction", ["exclusive", "inclusive"])
+@pytest.mark.parametrize(("mean", "std"), [(1000.0, 0.01), (1e5, 1.0)])
+def test_a_target_too_narrow_to_see_from_the_start_is_refused(mean, std, direction):
+    def log_p(x):
+        return densities.normal_logpdf(x, mean, std)
+
+    with pytest.raises(ValueError, match="log_p must"):
+        divergences.fit_gaussian(log_p, 0.0, 1.0, direction)
+    near = divergences.fit_gaussian(log_p, mean + 3 * std, 2 * std, direction)
+    assert (near.mean, near.std) == pytest.approx((mean, std)) and abs(near.kl) < 1e-8
+
+
+@pytest.mark.parametrize(
+    "log_p",
+    [
+        lambda z: np.zeros(len(z)),
+        lambda z: -(z[:, 0] ** 2),
+        lambda z: z[:, 0] - z[:, 1] ** 2,
+        lambda z: -0.5 * np.log1p((z**2).sum(axis=1)),
+    ],
+)
+def test_a_plane_target_that_does_not_decay_is_refused(log_p):
+    with pytest.raises(ValueError, match="log_p must"):
+        divergences.fit_gaussian_plane(log_p, np.zeros(2), np.eye(2))
+
+
+def test_a_grid_that_misses_q_is_refused():
+    def log_q(x):
+        return densities.normal_logpdf(x, 0.0, 1.0)
+
+    for low, high, num in ((5, 20, 20_001), (0.5, 8, 20_001), (-1000, 1000, 101)):
+        with pytest.raises(ValueError, match="must hold the mass of q"):
+            divergences.kl_quad(log_q, log_q, low, high, num)
+
+
+def test_the_fits_of_gaussian_fits_are_all_here():
+    own = {
+        name
+        for name, value in vars(gaussian_fits).items()
+        if getattr(value, "__module__", "") == gaussian_fits.__name__ and not name.startswith("_")
+    }
+    assert len(own) >= 6 and own <= set(divergences.__all__)
