@@ -10,7 +10,6 @@ Source: Bishop 2006, section 10.2, with every constant kept.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import solve_triangular
 from scipy.special import digamma, gammaln, logsumexp, multigammaln, xlogy
 
 from vi_helpers import mixture_em, results, validation
@@ -142,16 +141,13 @@ def m_step(X, prior, log_resp):
     beta = prior.beta0 + nk
     # Centred on m0 and on m_k, so that data far from the origin lose no digits.
     m = prior.m0 + (resp.T @ (X - prior.m0)) / beta[:, None]
-    inv_W0 = np.linalg.inv(prior.W0)
-    W = np.empty((len(nk), X.shape[1], X.shape[1]))
+    offset = prior.m0 - m
+    inv_W = np.linalg.inv(prior.W0) + prior.beta0 * offset[:, :, None] * offset[:, None, :]
     for k in range(len(nk)):
         diff = X - m[k]
-        offset = prior.m0 - m[k]
-        scatter = (resp[:, k, None] * diff).T @ diff + prior.beta0 * np.outer(offset, offset)
-        root = solve_triangular(
-            np.linalg.cholesky(inv_W0 + scatter), np.eye(len(offset)), lower=True
-        )
-        W[k] = root.T @ root
+        inv_W[k] += (resp[:, k, None] * diff).T @ diff
+    root = np.linalg.inv(np.linalg.cholesky(inv_W))
+    W = np.swapaxes(root, 1, 2) @ root
     return VBParams(prior.alpha0 + nk, beta, m, W, prior.nu0 + nk)
 
 
