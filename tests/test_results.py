@@ -5,7 +5,15 @@ import warnings
 import numpy as np
 import pytest
 
-from vi_helpers import divergences, latent_features, logistic, mixture_em, mixture_vb, results
+from vi_helpers import (
+    divergences,
+    ising,
+    latent_features,
+    logistic,
+    mixture_em,
+    mixture_vb,
+    results,
+)
 from vi_helpers.densities import normal_logpdf
 from vi_helpers.results import ConvergenceWarning, climb
 
@@ -20,6 +28,8 @@ FITS = {
         X, latent_features.init_params(X, 2, np.random.default_rng(3)), **kw
     ),
     "logistic": lambda **kw: logistic.fit_gaussian(X, Y, 2.0, **kw),
+    "spins": lambda **kw: ising.fit_mean_field(ising.grid(4, 4, 0.3, 0.1), **kw),
+    "chains": lambda **kw: ising.fit_chains(ising.grid(4, 4, 0.3, 0.1), [[0, 1], [4, 8]], **kw),
 }
 
 

@@ -47,25 +47,6 @@ __all__ = [
 ]
 
 
-def grid(height, width, coupling, field):
-    """IsingModel on a grid with open borders; site r * width + c is row r, column c.
-
-    coupling : one number, or (E,), first the edges along rows, then those along columns
-    field    : one number, or (height, width), or (height * width,)
-    """
-    height = validation.integer("height", height)
-    width = validation.integer("width", width)
-    edges = grid_edges(height, width)
-    coupling = validation.finite("coupling", coupling)
-    field = validation.finite("field", field)
-    if coupling.shape not in ((), (len(edges),)):
-        raise ValueError(f"coupling must be one number or ({len(edges)},), got {coupling.shape}")
-    if field.shape not in ((), (height, width), (height * width,)):
-        raise ValueError(f"field must be one number or ({height}, {width}), got {field.shape}")
-    fields = np.broadcast_to(field.ravel(), (height * width,))
-    return IsingModel(edges, np.broadcast_to(coupling, (len(edges),)), fields)
-
-
 # Exact answers
 
 
