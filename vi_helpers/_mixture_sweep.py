@@ -7,6 +7,8 @@ needs are another. No (N, K) array is kept.
 
 import numpy as np
 
+from vi_helpers.densities import LOG_2PI
+
 
 class Sweep:
     """Made once for X (N, D); called with weights, means, covs at each iteration.
@@ -81,7 +83,7 @@ def whiteners(weights, covs):
     log_det = np.log(np.diagonal(whiten, axis1=1, axis2=2)).sum(axis=1)
     with np.errstate(divide="ignore"):  # weight 0
         log_weights = np.log(weights)
-    return whiten, log_weights + log_det - 0.5 * covs.shape[1] * np.log(2 * np.pi)
+    return whiten, log_weights + log_det - 0.5 * covs.shape[1] * LOG_2PI
 
 
 def resolution(X):

@@ -31,6 +31,7 @@ __all__ = [
     "kl_mvn",
     "kl_normal",
     "kl_quad",
+    "mean_and_error",
     "wasserstein",
 ]
 
@@ -138,8 +139,12 @@ def kl_mc(log_q, log_p, samples):
         raise ValueError("samples must come from q, got at least one where log_q is -inf")
     if np.isneginf(at_p).any():
         return np.inf, np.inf
-    terms = at_q - at_p
-    return float(terms.mean()), float(terms.std(ddof=1) / np.sqrt(len(terms)))
+    return mean_and_error(at_q - at_p)
+
+
+def mean_and_error(values):
+    """The mean of independent draws (S,), S >= 2, and its standard error."""
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def wasserstein(quantile_q, quantile_p, order=1):

@@ -12,7 +12,7 @@ from scipy.special import entr, log_softmax, logsumexp
 
 from vi_helpers import validation
 from vi_helpers.densities import LOG_2PI, evaluate, normal_logpdf
-from vi_helpers.divergences import kl_normal
+from vi_helpers.divergences import kl_normal, mean_and_error
 
 
 class DiagonalNormal:
@@ -127,7 +127,7 @@ def elbo_mc(log_joint, q, num_samples, rng):
     Source: Blei, Kucukelbir, McAuliffe 2017, section 2.2.
     """
     num_samples = validation.integer("num_samples", num_samples, minimum=2)
-    return _mean_and_error(_sampled_log_weights(log_joint, q, num_samples, rng))
+    return mean_and_error(_sampled_log_weights(log_joint, q, num_samples, rng))
 
 
 def importance_bound(log_joint, q, num_samples, num_repeats, rng):
@@ -141,7 +141,7 @@ def importance_bound(log_joint, q, num_samples, num_repeats, rng):
     k = validation.integer("num_samples", num_samples)
     repeats = validation.integer("num_repeats", num_repeats, minimum=2)
     log_weights = _sampled_log_weights(log_joint, q, k * repeats, rng).reshape(repeats, k)
-    return _mean_and_error(logsumexp(log_weights, axis=1) - np.log(k))
+    return mean_and_error(logsumexp(log_weights, axis=1) - np.log(k))
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,3 @@ def _sampled_log_weights(log_joint, q, num_samples, rng):
     values = evaluate("log_joint", log_joint, z)
     validation.finite("log_joint(z)", values)  # one -inf would hide every other draw
     return values - evaluate("q.log_prob", q.log_prob, z)
-
-
-def _mean_and_error(values):
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -16,8 +16,8 @@ import numpy as np
 from scipy.special import logsumexp, xlogy
 
 from vi_helpers import results, validation
+from vi_helpers.densities import LOG_2PI
 
-LOG_2PI = np.log(2 * np.pi)
 MAX_ASSIGNMENTS = 2_000_000
 
 
