@@ -3,6 +3,8 @@
 import itertools
 
 import numpy as np
+from scipy import stats
+from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 
 
@@ -162,3 +164,47 @@ def _push(family, noise):
 
     with mock.patch.object(_vi_families, "draw_noise", lambda *args: noise[None]):
         return family.sample(1)[0]
+
+
+def latent_log_joint(x, z, params):
+    """log p(x, z) of one point and one state of binary latent factors, in nats."""
+    centre = params.bias + sum(w for w, on in zip(params.weights.T, z, strict=True) if on)
+    log_prior = stats.bernoulli.logpmf(z.astype(int), params.pi).sum()
+    return log_prior + stats.norm.logpdf(x, centre, np.sqrt(params.noise_var)).sum()
+
+
+def latent_elbo(X, params, mean):
+    """Sum over z of q(z) [log p(x, z) - log q(z)], point by point and state by state."""
+    total = 0.0
+    for x, row in zip(X, mean, strict=True):
+        for z in map(np.array, itertools.product((0.0, 1.0), repeat=len(row))):
+            q = np.prod(np.where(z == 1, row, 1 - row))
+            if q > 0:
+                total += q * (latent_log_joint(x, z, params) - np.log(q))
+    return total
+
+
+def bayesian_mixture_log_evidence(X, num_components, prior):
+    """Sum over all K^N assignments; each point predicted from those before it (chain rule)."""
+    terms = []
+    for labels in itertools.product(range(num_components), repeat=len(X)):
+        total, members = 0.0, [[] for _ in range(num_components)]
+        for n, k in enumerate(labels):
+            weight = (prior.alpha0 + len(members[k])) / (num_components * prior.alpha0 + n)
+            total += np.log(weight) + normal_wishart_predictive(X[n], X[members[k]], prior)
+            members[k].append(n)
+        terms.append(total)
+    return float(logsumexp(terms))
+
+
+def normal_wishart_predictive(x, seen, prior):
+    """log p(x | seen) under one Normal-Wishart component, by Gelman et al.'s formulas."""
+    n, dim = len(seen), len(x)
+    mean = seen.mean(axis=0) if n else np.zeros(dim)
+    scatter = (seen - mean).T @ (seen - mean)
+    beta, nu = prior.beta0 + n, prior.nu0 + n
+    m = (prior.beta0 * prior.m0 + n * mean) / beta
+    shift = prior.beta0 * n / beta * np.outer(mean - prior.m0, mean - prior.m0)
+    inv_W = np.linalg.inv(prior.W0) + scatter + shift
+    dof = nu + 1 - dim
+    return stats.multivariate_t.logpdf(x, m, inv_W * (1 + beta) / (beta * dof), df=dof)

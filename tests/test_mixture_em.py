@@ -1,12 +1,11 @@
 """EM for Gaussian mixtures: laws, brute force, scikit-learn step by step, and bad input."""
 
-import sys
 import tracemalloc
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
+import reference
 from scipy.stats import multivariate_normal, ortho_group
 from sklearn.datasets import load_iris
 from sklearn.mixture import GaussianMixture
@@ -14,9 +13,6 @@ from sklearn.mixture import GaussianMixture
 from vi_helpers import _mixture_sweep, mixture_em
 from vi_helpers.mixture_em import GMMParams, e_step, fit_em, init_params, m_step
 from vi_helpers.results import ConvergenceWarning
-
-sys.path.insert(0, str(Path(__file__).parent))
-import reference
 
 
 def clusters(rng, N=300, D=2, K=3, spread=3.0):
