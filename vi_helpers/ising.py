@@ -19,7 +19,7 @@ from vi_helpers._ising_messages import (
     spin_entropy,
     update_messages,
 )
-from vi_helpers._ising_model import IsingModel, Marginals, grid_edges
+from vi_helpers._ising_model import IsingModel, Marginals, grid
 from vi_helpers.results import climb, tolerance, warn_not_converged
 
 __all__ = [
