@@ -106,14 +106,12 @@ def count(weights, means, stds, init_means, init_stds):
 
 def count_from_many(weights, means, stds):
     spread = np.ptp(means)
-    return count(
-        weights, means, stds, np.linspace(means.min(), means.max(), 13), [0.3, 0.7, spread / 2]
-    )
+    return count(weights, means, stds, np.linspace(means.min(), means.max(), 7), [0.4, spread / 2])
 
 
 def count_as_float(weights, means, stds):
     centres = [*means, np.mean(means)]
-    return np.float32(count(weights, means, stds, centres, [0.3, 1.0, np.ptp(means) / 2]))
+    return np.float32(count(weights, means, stds, centres, [0.4, np.ptp(means) / 2]))
 
 
 def count_by_scipy(weights, means, stds):
