@@ -352,3 +352,17 @@ def test_the_dirichlet_constant_is_that_of_scipy():
     powers = (alpha - 1) @ np.log([0.2, 0.3, 0.5])
     assert vb.log_norm_dirichlet(alpha) == pytest.approx(log_pdf - powers, abs=1e-12)
     assert vb.log_norm_dirichlet(np.ones(4)) == pytest.approx(gammaln(4), abs=1e-12)
+
+
+def test_a_point_with_a_weight_counts_as_often():
+    rng = np.random.default_rng(20)
+    X, prior = rng.normal(size=(6, 2)), some_prior(2)
+    log_resp = np.log(rng.dirichlet(np.ones(3), 6))
+    thrice = vb.m_step(np.repeat(X, 3, axis=0), prior, np.repeat(log_resp, 3, axis=0))
+    for one, two in zip(
+        vars(vb.m_step(X, prior, log_resp + np.log(3))).values(), vars(thrice).values(), strict=True
+    ):
+        np.testing.assert_allclose(one, two, rtol=1e-12)
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="log_resp must"):
+            vb.m_step(X, prior, np.full((6, 3), wrong))

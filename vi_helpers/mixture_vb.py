@@ -132,11 +132,13 @@ def e_step(X, params):
 def m_step(X, prior, log_resp):
     """The best q(pi, mu, Lambda) for given q(z); an empty component returns to the prior.
 
-    X : (N, D), N >= 0;  log_resp : (N, K), rows log distributions.  Returns VBParams.
+    X : (N, D), N >= 0;  log_resp : (N, K), rows log distributions, or log distributions plus
+    the log of how often the point counts.  Returns VBParams.
     Raises ValueError for NaN or shapes that disagree. Source: Bishop 2006, (10.58)-(10.63).
     """
     X = validation.finite("X", X, shape=(None, prior.m0.size))
-    resp = validation.log_probabilities("log_resp", log_resp, shape=(len(X), None))
+    shape = (len(X), None)
+    resp = validation.log_probabilities("log_resp", log_resp, shape=shape, weighted=True)
     nk = resp.sum(axis=0)
     beta = prior.beta0 + nk
     # Centred on m0 and on m_k, so that data far from the origin lose no digits.

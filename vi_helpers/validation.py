@@ -62,15 +62,18 @@ def probabilities(name, value, *, tol=1e-8, **kwargs):
     return array / sums[..., None] if rounding > 1e-15 else array
 
 
-def log_probabilities(name, value, *, shape=None):
+def log_probabilities(name, value, *, shape=None, weighted=False):
     """Return exp(value), or raise ValueError unless each row of value is a log distribution.
 
-    value : (N, K), -inf where the probability is 0
+    value    : (N, K), -inf where the probability is 0
+    weighted : whether a row may sum to any number, that of the times its point counts
     """
     array = _as_float(name, value)
     if array.ndim != 2 or (shape is not None and not _fits(array.shape, shape)):
         wanted = tuple("any" if size is None else size for size in shape or (None, None))
         raise ValueError(f"{name} must have shape {wanted}, got {array.shape}")
+    if weighted and (array < 700).all():
+        return np.exp(array)
     if not (array < 1e-6).all():  # NaN compares false
         raise ValueError(f"{name} must hold log probabilities, got NaN or a number above 0")
     return probabilities(f"exp({name})", np.exp(array), tol=max(1e-8, 100 * _rounding(value)))
