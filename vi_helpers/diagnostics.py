@@ -46,7 +46,7 @@ def pareto_k(log_weights):
     if largest[0] == -np.inf:
         positive = int(np.sum(log_weights > -np.inf))
         raise ValueError(f"log_weights must hold over {tail} weights above zero, got {positive}")
-    if largest[-1] - largest[1] <= 1e-12 * max(1.0, abs(largest[-1])):
+    if largest[-1] - largest[1] <= 1e-10 * max(1.0, abs(largest[-1])):
         return -np.inf
     if largest[tail // 4 + 1] == largest[0]:
         raise ValueError(
