@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 from scipy import stats
-from scipy.special import logsumexp
+from scipy.special import log_expit, logsumexp
 from scipy.stats import multivariate_normal, norm
 
 
@@ -208,3 +208,46 @@ def normal_wishart_predictive(x, seen, prior):
     inv_W = np.linalg.inv(prior.W0) + scatter + shift
     dof = nu + 1 - dim
     return stats.multivariate_t.logpdf(x, m, inv_W * (1 + beta) / (beta * dof), df=dof)
+
+
+def linear_vae_elbo(model, params, x):
+    """log p(x) - KL(q || p(z | x)), (N,), of a VAE with the decoder of params and two latents.
+
+    The posterior and its KL term by linear algebra, one point at a time; vae only encodes.
+    """
+    import torch
+
+    with torch.no_grad():
+        means, log_stds = (part.numpy() for part in model.encode(torch.tensor(x)))
+    precision = np.eye(2) + params.weights.T @ params.weights / params.noise_var
+    marginal = params.weights @ params.weights.T + params.noise_var * np.eye(len(params.bias))
+    log_p = multivariate_normal(params.bias, marginal).logpdf(x)
+    kl = []
+    for point, mean, var in zip(x, means, np.exp(2 * log_stds), strict=True):
+        pull = params.weights.T @ (point - params.bias) / params.noise_var
+        offset = mean - np.linalg.solve(precision, pull)
+        log_ratio = -np.log(var).sum() - np.linalg.slogdet(precision)[1]
+        kl.append(0.5 * (np.diag(precision) @ var + offset @ precision @ offset - 2 + log_ratio))
+    return log_p - np.array(kl)
+
+
+def logistic_posterior_on_a_grid(X, y, prior_std):
+    """Two weights on a grid from -14 to 14: points (S, 2), their probabilities, log p(y)."""
+    axis = np.linspace(-14, 14, 561)
+    points = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    log_joint = stats.norm.logpdf(points, 0, prior_std).sum(axis=1)
+    for features, label in zip(X, y, strict=True):
+        log_joint += log_expit((2 * label - 1) * points @ features)
+    log_total = logsumexp(log_joint)
+    return points, np.exp(log_joint - log_total), log_total + 2 * np.log(axis[1] - axis[0])
+
+
+def elbo_gradient_on_a_grid(log_joint, family, dim):
+    """Gradient of E_q[log_joint - log q] in the family's parameters, for dim 1 or 2."""
+    import torch
+
+    axis = torch.linspace(-14, 14, 401 if dim == 2 else 40_001, dtype=torch.float64)
+    z = axis[:, None] if dim == 1 else torch.cartesian_prod(axis, axis)
+    log_q = family.log_prob(z)
+    elbo = (log_q.exp() * (log_joint(z) - log_q)).sum() * (axis[1] - axis[0]) ** dim
+    return torch.cat([g.flatten() for g in torch.autograd.grad(elbo, list(family.parameters()))])

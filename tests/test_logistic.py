@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from reference import logistic_posterior_on_a_grid
 from scipy import integrate, special, stats
 from scipy.optimize import approx_fprime
 from sklearn.datasets import load_breast_cancer, load_iris
@@ -24,11 +25,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def grid(data):
-    axis = np.linspace(-14, 14, 561)
-    points = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    values = logistic.log_joint(*data, PRIOR_STD)(points)
-    log_evidence = special.logsumexp(values) + 2 * np.log(axis[1] - axis[0])
-    return points, np.exp(values - special.logsumexp(values)), log_evidence
+    return logistic_posterior_on_a_grid(*data, PRIOR_STD)
 
 
 @pytest.mark.parametrize("function", [special.expit, special.log_expit])

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from reference import log_prob_by_change_of_variables
+from reference import elbo_gradient_on_a_grid, log_prob_by_change_of_variables
 from scipy import integrate, stats
 from torch import nn
 
@@ -121,22 +121,13 @@ def polynomial(z):
     return (z**2).sum(1) - z[:, 0] * z[:, -1] + z[:, 0] ** 3 / 5
 
 
-def exact_gradient(log_joint, family, dim):
-    """Of E_q[log_joint - log q], by a grid in one or two dimensions."""
-    axis = torch.linspace(-14, 14, 401 if dim == 2 else 40_001, dtype=torch.float64)
-    z = axis[:, None] if dim == 1 else torch.cartesian_prod(axis, axis)
-    log_q = family.log_prob(z)
-    elbo = (log_q.exp() * (log_joint(z) - log_q)).sum() * (axis[1] - axis[0]) ** dim
-    return torch.cat([g.flatten() for g in torch.autograd.grad(elbo, list(family.parameters()))])
-
-
 @pytest.mark.parametrize("dim", [1, 2])
 @pytest.mark.parametrize("estimator", ["reparam", "stl", "score", "score_loo"])
 def test_every_estimator_of_every_family_is_unbiased(dim, estimator):
     for family in families(dim):
         if isinstance(family, CouplingFlow):  # tested by finite differences: too many parameters
             continue
-        exact = exact_gradient(polynomial, family, dim)
+        exact = elbo_gradient_on_a_grid(polynomial, family, dim)
         found = gradient_samples(
             polynomial, family, 200, num_samples=60, generator=seeded(3), estimator=estimator
         )
@@ -146,7 +137,7 @@ def test_every_estimator_of_every_family_is_unbiased(dim, estimator):
 
 def test_a_wrong_gradient_would_be_seen():
     family = scrambled(MixtureNormal(1, 3, spread=2.0))
-    exact = exact_gradient(polynomial, family, 1)
+    exact = elbo_gradient_on_a_grid(polynomial, family, 1)
     found = gradient_samples(polynomial, family, 200, num_samples=60, generator=seeded(3))
     assert not within(found, 1.1 * exact)
 
