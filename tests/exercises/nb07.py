@@ -50,6 +50,12 @@ def tied_by_loop(X, log_resp):
     return GMMParams(resp.mean(axis=0), np.array(means), np.array([cov / N] * K))
 
 
+def tied_in_float32(X, log_resp):
+    right = tied(X, log_resp)
+    single = (np.float32(v) for v in (right.weights, right.means, right.covs))
+    return GMMParams(*single)
+
+
 def n_minus_k(X, log_resp):
     right = tied(X, log_resp)
     N, K = log_resp.shape
@@ -162,6 +168,7 @@ EXERCISES = {
         "right": {
             "weighted mean": tied,
             "total minus between": tied_by_law_of_total_variance,
+            "float32": tied_in_float32,
             "a loop": tied_by_loop,
         },
     },
@@ -233,6 +240,7 @@ EXERCISES = {
         "right": {
             "vectorised": poisson,
             "a loop": poisson_by_loop,
+            "a list, in float32": lambda x, resp: [np.float32(v) for v in poisson(x, resp)],
             "torch": lambda x, resp: (
                 torch.tensor(resp).mean(0),
                 torch.tensor(resp).T @ torch.tensor(x, dtype=torch.float64) / resp.sum(0),
