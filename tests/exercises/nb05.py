@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from scipy.special import entr, log_softmax, logsumexp, softmax, xlogy
 
+from vi_helpers import ising
+
 # 5.1 the fields of a channel
 
 
@@ -67,6 +69,19 @@ def potts_all_edges(q, site, edges, couplings, fields):
     )
 
 
+def potts_in_place(q, site, edges, couplings, fields):
+    log_q = fields[site]
+    for (i, j), J in zip(edges, couplings, strict=True):
+        if site in (i, j):
+            log_q += J * q[j if i == site else i]
+    return softmax(log_q)
+
+
+def potts_stored(q, site, edges, couplings, fields):
+    q[site] = potts(q, site, edges, couplings, fields)
+    return q[site]
+
+
 def potts_log_neighbours(q, site, edges, couplings, fields):
     log_q = fields[site].copy()
     for (i, j), J in zip(edges, couplings, strict=True):
@@ -89,6 +104,11 @@ def message_by_loop(log_factor, log_incoming):
 
 def message_torch(log_factor, log_incoming):
     joint = torch.as_tensor(log_factor) + torch.as_tensor(log_incoming)[:, None]
+    return torch.log_softmax(torch.logsumexp(joint, dim=0), dim=0)
+
+
+def message_torch_float32(log_factor, log_incoming):
+    joint = torch.tensor(log_factor + log_incoming[:, None], dtype=torch.float32)
     return torch.log_softmax(torch.logsumexp(joint, dim=0), dim=0)
 
 
@@ -166,6 +186,22 @@ def bethe_independent_energy(m, xi, edges, couplings, fields):
     return bethe(m, xi, edges, couplings, fields) + couplings @ (m[i] * m[j] - xi)
 
 
+def bethe_run_again(m, xi, edges, couplings, fields):
+    return ising.fit_belief_propagation(ising.IsingModel(edges, couplings, fields)).log_z
+
+
+def bethe_exact(m, xi, edges, couplings, fields):
+    return ising.log_partition(ising.IsingModel(edges, couplings, fields))
+
+
+def bethe_at_one_state(m, xi, edges, couplings, fields):
+    """Log weight minus log belief of all up: log Z at a fixed point of the messages only."""
+    b, value = (1 + m) / 2, fields.sum() + couplings.sum()
+    for (i, j), c in zip(edges, xi, strict=True):
+        value -= np.log((1 + m[i] + m[j] + c) / 4 / (b[i] * b[j]))
+    return value - np.log(b).sum()
+
+
 # 5.5 a ring
 
 
@@ -198,6 +234,16 @@ def ring_by_doubling(n, J, h):
         power, scale = power / top, scale + np.log(top)
         n //= 2
     return float(np.log(np.trace(result)) + log_scale)
+
+
+def ring_by_loop(n, J, h):
+    (a, b), (c, d) = matrix(J, h).tolist()
+    power, scale = [[1.0, 0.0], [0.0, 1.0]], 0.0
+    for _ in range(n):
+        power = [[r[0] * a + r[1] * c, r[0] * b + r[1] * d] for r in power]
+        top = max(map(max, power))
+        power, scale = [[v / top for v in r] for r in power], scale + math.log(top)
+    return scale + math.log(power[0][0] + power[1][1])
 
 
 def ring_largest_only(n, J, h):
@@ -235,6 +281,8 @@ EXERCISES = {
             "log likelihood of +1": lambda y, a, b: np.log(np.where(y == 1, 1 - b, b)),
             "forgets the data": lambda y, a, b: 0.5 * np.log((1 - b) / a),
             "flattened": lambda y, a, b: np.ravel(channel(y, a, b)),
+            "sign of y": lambda y, a, b: y * np.abs(channel(y, a, b)),
+            "drops the mean": lambda y, a, b: y * np.log((1 - a) * (1 - b) / (a * b)) / 4,
             "no return": lambda y, a, b: None,
         },
         "right": {
@@ -259,11 +307,14 @@ EXERCISES = {
             ),
             "unchanged": lambda q, i, e, J, h: q[i],
             "spins in mind": lambda q, i, e, J, h: np.tanh(h[i]),
+            "changes the fields": potts_in_place,
+            "changes q": potts_stored,
         },
         "right": {
             "loop": potts,
             "dense": potts_dense,
             "list": lambda *a: list(potts(*a)),
+            "float32": lambda *a: potts(*a).astype(np.float32),
         },
     },
     "5.3": {
@@ -278,7 +329,12 @@ EXERCISES = {
             "mean of logs": lambda f, u: log_softmax((f + u[:, None]).mean(axis=0)),
             "no return": lambda f, u: None,
         },
-        "right": {"logsumexp": message, "loop, list": message_by_loop, "torch": message_torch},
+        "right": {
+            "logsumexp": message,
+            "loop, list": message_by_loop,
+            "torch": message_torch,
+            "torch, float32": message_torch_float32,
+        },
     },
     "5.4": {
         "check": "check_bethe",
@@ -287,6 +343,9 @@ EXERCISES = {
             "information added": bethe_information_added,
             "pair entropies only": bethe_pairs_only,
             "energy of independent spins": bethe_independent_energy,
+            "own marginals": bethe_run_again,
+            "exact log Z": bethe_exact,
+            "at one state": bethe_at_one_state,
             "energy negative": lambda m, x, e, J, h: bethe(m, x, e, -J, -h),
             "no energy": lambda m, x, e, J, h: bethe(m, x, e, 0 * J, 0 * h),
             "in bits": lambda m, x, e, J, h: bethe(m, x, e, J, h) / np.log(2),
@@ -299,6 +358,7 @@ EXERCISES = {
             "mutual information": bethe,
             "degrees": bethe_by_degrees,
             "loops, float": bethe_by_loops,
+            "float32": lambda *a: np.float32(bethe(*a)),
         },
     },
     "5.5": {
@@ -312,12 +372,16 @@ EXERCISES = {
             "field twice": lambda n, J, h: ring(n, J, 2 * h),
             "Z instead of its log": lambda n, J, h: np.exp(min(ring(n, J, h), 700.0)),
             "one bond less": lambda n, J, h: ring(n - 1, J, h),
+            "large n: no field": lambda n, J, h: ring(n, J, h * (n < 100)),
+            "large n: 1.2 nats off": lambda n, J, h: ring(n, J, h) + 1.2 * (n > 100),
             "per site": lambda n, J, h: ring(n, J, h) / n,
         },
         "right": {
             "eigenvalues": ring,
             "closed form": ring_closed_form,
             "doubling": ring_by_doubling,
+            "loop": ring_by_loop,
+            "float32": lambda n, J, h: np.float32(ring(n, J, h)),
         },
     },
 }
