@@ -5,12 +5,22 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import optimize, special, stats
 
-from vi_helpers.densities import banana, bishop_10_1, mvn_logpdf
+from vi_helpers.densities import bishop_10_1, mvn_logpdf
 from vi_helpers.laplace import laplace_approximation
 
 
 def gamma(shape, rate=1.0):
     return lambda z: stats.gamma.logpdf(z[:, 0], shape, scale=1 / rate)
+
+
+def banana(curvature, std):
+    """z1 ~ N(0, 1), z2 given z1 ~ N(curvature (z1² - 1), std²)."""
+
+    def log_p(z):
+        bend = curvature * (z[:, 0] ** 2 - 1)
+        return stats.norm.logpdf(z[:, 0]) + stats.norm.logpdf(z[:, 1], bend, std)
+
+    return log_p
 
 
 def beta(a, b):
@@ -66,7 +76,7 @@ def test_a_poor_start_is_no_obstacle_in_a_bent_valley_or_a_heavy_tail():
     assert_allclose(np.linalg.inv(fit.cov), optimize.rosen_hess([1.0, 1.0]), rtol=1e-6)
     fit = laplace_approximation(lambda z: stats.t.logpdf(z[:, 0], 3), 1e6)
     assert_allclose([fit.mean[0], fit.cov[0, 0]], [0, 0.75], atol=1e-6)
-    fit = laplace_approximation(banana(), [20.0, -300.0])
+    fit = laplace_approximation(banana(1.0, 0.5), [20.0, -300.0])
     assert_allclose(fit.mean, [0, -1], atol=1e-6)
 
 

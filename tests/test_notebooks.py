@@ -166,7 +166,7 @@ def test_equations_carry_the_number_of_their_notebook(path):
 @by_name(COURSE)
 def test_notebook_checks_itself_with_assertions(path):
     notebook = nbformat.read(path, as_version=4)
-    pattern = re.compile(r"^\s*assert |assert_allclose|assert_rejects", re.MULTILINE)
+    pattern = re.compile(r"^\s*assert |assert_allclose", re.MULTILINE)
     assert any(pattern.search(cell.source) for cell in code_cells(notebook))
 
 

@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from vi_helpers import validation
-
-HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+from vi_helpers.densities import LOG_2PI
 
 
 class DiagonalNormal(nn.Module):
@@ -184,7 +183,7 @@ def or_seed_zero(generator):
 
 
 def _standard_log_prob(eps):
-    return -(0.5 * eps**2 + HALF_LOG_2PI).sum(-1)
+    return -(0.5 * eps**2 + 0.5 * LOG_2PI).sum(-1)
 
 
 @torch.no_grad()

@@ -92,22 +92,6 @@ def bishop_10_1(z):
     return -0.5 * z**2 + log_sigmoid(20 * z + 4)
 
 
-def banana(curvature=1.0, std=0.5):
-    """A bent normal: z1 ~ N(0, 1), z2 given z1 ~ N(curvature (z1² - 1), std²).
-
-    Returns a normalised callable (S, 2) -> (S,). Both means are 0; the covariance is diagonal,
-    with variances 1 and 2 curvature² + std².
-    """
-    curvature = float(validation.finite("curvature", curvature, ndim=0))
-    std = float(validation.positive("std", std, ndim=0))
-
-    def log_p(z):
-        z1, z2 = np.moveaxis(_points(z, 2), -1, 0)
-        return normal_logpdf(z1) + normal_logpdf(z2, curvature * (z1**2 - 1), std)
-
-    return log_p
-
-
 def evaluate(name, log_density, x):
     """log_density(x) as (S,) floats: how the course calls a target it was handed.
 

@@ -94,17 +94,6 @@ def assert_close(value, expected, *, what="the answer", rtol=1e-6, atol=1e-9, hi
         raise AssertionError(f"{what}: {came}{'; ' + hint if hint else ''}")
 
 
-def assert_rejects(check, *wrong_answers):
-    """Raise AssertionError if check accepts one of the wrong answers."""
-    for number, answer in enumerate(wrong_answers, 1):
-        try:
-            check(answer)
-        except AssertionError:
-            continue
-        raise AssertionError(f"the check accepted wrong answer number {number}: {answer!r}")
-    print(f"the check refuses {len(wrong_answers)} wrong answer(s)")
-
-
 def describe(value):
     """What value is, in a few words: its type, and its shape, length or content."""
     if value is None:

@@ -44,7 +44,7 @@ def log_joint(X, y, prior_std):
     return log_p
 
 
-def activation(X, mean, cov):
+def _activation(X, mean, cov):
     """Mean and standard deviation (N,), (N,) of x . theta under q, for each row of X (N, D).
 
     cov may be all zeros. Raises ValueError for NaN or shapes that disagree.
@@ -61,7 +61,7 @@ def elbo(X, y, prior_std, mean, cov):
     Holds: elbo <= log p(y | X). Source: Opper and Archambeau 2009.
     """
     X, y, prior_std = _check_data(X, y, prior_std)
-    a_mean, a_std = activation(X, mean, cov)
+    a_mean, a_std = _activation(X, mean, cov)
     log_lik = expect_normal(log_expit, (2 * y - 1) * a_mean, a_std).sum()
     dim = len(mean)
     fit = (np.trace(cov) + mean @ mean) / prior_std**2
@@ -76,7 +76,7 @@ def expected_derivatives(X, y, prior_std, mean, cov):
     factorised q only its diagonal is.
     """
     X, y, prior_std = _check_data(X, y, prior_std)
-    a_mean, a_std = activation(X, mean, cov)
+    a_mean, a_std = _activation(X, mean, cov)
     gradient = X.T @ (y - expect_normal(expit, a_mean, a_std)) - mean / prior_std**2
     weight = expect_normal(lambda a: expit(a) * expit(-a), a_mean, a_std)
     return gradient, (X.T * weight) @ X + np.eye(len(mean)) / prior_std**2
@@ -120,7 +120,7 @@ def fit_gaussian(X, y, prior_std, *, factorised=False, max_iter=200, tol=1e-10):
 
 def predict(X, mean, cov):
     """P(y = 1 | x) averaged over q = N(mean, cov), (N,); zeros for cov give the plug-in one."""
-    return expect_normal(expit, *activation(X, mean, cov))
+    return expect_normal(expit, *_activation(X, mean, cov))
 
 
 def _rising_step(X, y, prior_std, mean, cov, current, factorised):

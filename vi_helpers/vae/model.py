@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from vi_helpers import validation
+from vi_helpers.densities import LOG_2PI
 from vi_helpers.vae import _inputs, _networks
 from vi_helpers.vae._inputs import LIKELIHOODS, NUM_LEVELS
 
@@ -100,7 +101,7 @@ class VAE(nn.Module):
         if self.likelihood == "bernoulli":  # on logits: log of a sigmoid would underflow
             return -functional.binary_cross_entropy_with_logits(out, x, reduction="none")
         z_score = (x - out) * torch.exp(-self.log_noise_std)
-        return -0.5 * z_score**2 - self.log_noise_std - 0.5 * math.log(2 * math.pi)
+        return -0.5 * z_score**2 - self.log_noise_std - 0.5 * LOG_2PI
 
     def log_likelihood(self, x, out):
         """log p(x | z): log_pixels summed over the pixels, (...,)."""
