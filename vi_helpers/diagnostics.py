@@ -31,8 +31,8 @@ def pareto_k(log_weights):
     """Shape k̂ of the generalised Pareto tail of the weights; above 0.7 do not trust them.
 
     log_weights : (S,), S >= 25. The tail is the largest min(S/5, 3 √S) weights; the fit is
-    arviz-stats', the library that the authors of k̂ maintain. -inf when all of the tail is equal,
-    as for q = p: there is no tail. The moments of the weights of order below 1/k exist.
+    that of arviz-stats, a maintained library with the published method. -inf when all of the tail
+    is equal, as for q = p: there is no tail. The moments of the weights of order below 1/k exist.
     Raises ValueError for NaN or +inf, for S < 25, when fewer weights than the tail needs are
     positive, or when they tie.
     Source: Vehtari, Simpson, Gelman, Yao, Gabry 2024; as a check of VI: Yao et al. 2018.

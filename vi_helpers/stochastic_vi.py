@@ -67,9 +67,9 @@ def fit_stochastic(
                   only with tol = 0, for the rule must not take a small step for rest
     average     : return the mean of the parameters over the last one or two windows
     Returns a StochasticFit; converged says that tol was met or, with tol = 0, that over the last
-    two windows no rise beyond two standard errors and 0.001 nats is seen. Interrupting (Ctrl-C,
-    Jupyter's stop button) keeps the fit so far. (Not results.climb: its rule takes one change of
-    the bound at its word, and here each estimate is noisy.)
+    two windows no rise beyond two standard errors and 0.001 nats is seen (a weak sign where the
+    step falls). Interrupting (Ctrl-C, Jupyter's stop button) keeps the fit so far. Not
+    results.climb: its rule takes one change of the bound at its word, and here each is noisy.
     Raises ValueError for bad arguments or a log_joint that does not fit the family, and
     FloatingPointError, which names the step, when the fit diverges.
     """
