@@ -34,6 +34,22 @@ def price_by_kl(cov, blocks):
     return 0.5 * (trace - len(cov) + np.log(np.linalg.det(cov) / np.linalg.det(q_cov)))
 
 
+def price_in_place(cov, blocks):
+    """Uses up its arguments, which are its own copies."""
+    cov[:] = np.linalg.inv(cov)
+    total = -np.linalg.slogdet(cov)[1]
+    while blocks:
+        block = blocks.pop()
+        total += np.linalg.slogdet(cov[np.ix_(block, block)])[1]
+    return total / 2
+
+
+def price_of_a_changed_target(cov, blocks):
+    """Makes the target one that costs nothing."""
+    cov[:] = np.diag(np.diag(cov))
+    return price(cov, blocks)
+
+
 def step_map(cov):
     precision = np.linalg.inv(cov)
     return -(precision / np.diag(precision)[:, None] - np.eye(len(cov)))
@@ -51,6 +67,18 @@ def together_by_power(cov):
         size = np.linalg.norm(power)
         power, log_size = power / size, 2 * log_size + math.log(size)
     return math.exp(log_size / 2**14)
+
+
+def together_in_place(cov):
+    cov[:] = np.linalg.inv(cov)
+    cov /= np.diag(cov)[:, None].copy()
+    cov -= np.eye(len(cov))
+    return np.abs(np.linalg.eigvals(cov)).max()
+
+
+def together_of_a_changed_target(cov):
+    cov[:] = np.diag(np.diag(cov))
+    return together(cov)
 
 
 def one_after_another(cov):
@@ -93,6 +121,28 @@ def shares_in_torch(*arguments):
     return torch.softmax(weights.log() - taus.log() - squares / (2 * taus**2), dim=1)
 
 
+def shares_in_place(x, means, stds, weights, taus):
+    stds **= 2
+    taus **= 2
+    squares = (x[:, None] - means) ** 2
+    squares += stds
+    squares /= -2 * taus
+    squares += np.log(weights, out=weights) - 0.5 * np.log(taus)
+    return shares_of(squares)
+
+
+def shares_without_uncertainty_written_back(x, means, stds, weights, taus):
+    """Forgets stds, and would be right if the check looked at stds afterwards."""
+    stds[:] = 0.0
+    return shares(x, means, stds, weights, taus)
+
+
+def shares_of_equal_components(x, means, stds, weights, taus):
+    for values in (means, stds, weights, taus):
+        values[:] = values.mean()
+    return shares(x, means, stds, weights, taus)
+
+
 def shares_that_overflow(x, means, stds, weights, taus):
     rho = np.exp(log_rho(x, means, stds, weights, taus))
     with np.errstate(invalid="ignore"):
@@ -110,6 +160,24 @@ def two_parts_with_loops(probs, means, stds):
         within.append(sum(p * s**2 for p, s in zip(probs, stds[:, k], strict=True)))
         between.append(sum(p * (m - middle) ** 2 for p, m in zip(probs, means[:, k], strict=True)))
     return [within, between]
+
+
+def two_parts_in_place(probs, means, stds):
+    stds **= 2
+    means -= probs @ means
+    means **= 2
+    return np.stack([probs @ stds, probs @ means])
+
+
+def two_parts_without_weights_written_back(probs, means, stds):
+    """Takes all assignments as equally probable, and makes them so."""
+    probs[:] = 1 / len(probs)
+    return two_parts(probs, means, stds)
+
+
+def two_parts_of_nothing(probs, means, stds):
+    means[:], stds[:] = 3.0, 1.0
+    return two_parts(probs, means, stds)
 
 
 EXERCISES = {
@@ -158,9 +226,11 @@ EXERCISES = {
                 cov, np.split(np.arange(len(cov)), np.cumsum([len(b) for b in blocks])[:-1])
             ),
             "whole lost": lambda cov, blocks: price(cov, blocks) - 0.5 * np.linalg.slogdet(cov)[1],
+            "changes its target": price_of_a_changed_target,
             "no return": lambda cov, blocks: None,
         },
         "right": {
+            "in place": price_in_place,
             "log determinants": price,
             "the whole KL": price_by_kl,
             "conditional against joint entropy": lambda cov, blocks: (
@@ -190,9 +260,11 @@ EXERCISES = {
                 np.linalg.eigvals(np.linalg.inv(cov) - np.diag(np.diag(np.linalg.inv(cov))))
             ).max(),
             "all eigenvalues": lambda cov: np.linalg.eigvals(step_map(cov)),
+            "changes its target": together_of_a_changed_target,
             "no return": lambda cov: None,
         },
         "right": {
+            "in place": together_in_place,
             "eigenvalues": together,
             "growth of powers": together_by_power,
             "symmetric form": lambda cov: np.abs(
@@ -227,9 +299,12 @@ EXERCISES = {
             "logarithms": lambda *args: np.log(np.maximum(shares(*args), 1e-300)),
             "transposed": lambda *args: shares(*args).T,
             "overflow": shares_that_overflow,
+            "sets the uncertainty to zero": shares_without_uncertainty_written_back,
+            "makes the components equal": shares_of_equal_components,
             "no return": lambda *args: None,
         },
         "right": {
+            "in place": shares_in_place,
             "vectorised": shares,
             "with loops": shares_with_loops,
             "torch": shares_in_torch,
@@ -249,9 +324,12 @@ EXERCISES = {
             "total only": lambda *args: two_parts(*args).sum(axis=0),
             "transposed": lambda *args: two_parts(*args).T,
             "split another way": lambda *args: two_parts(*args) + np.array([[0.1], [-0.1]]),
+            "makes the assignments equally probable": two_parts_without_weights_written_back,
+            "makes the components certain": two_parts_of_nothing,
             "no return": lambda *args: None,
         },
         "right": {
+            "in place": two_parts_in_place,
             "vectorised": two_parts,
             "with loops": two_parts_with_loops,
             "second moment minus square": lambda p, m, s: np.array(
