@@ -27,6 +27,7 @@ mixture_em.py       EM for Gaussian mixtures                                    
                     (the sweep in one pass: _mixture_sweep.py)
 latent_features.py  binary latent factors by exact, mean-field and hard EM           08
 mixture_vb.py       variational Bayes for Gaussian mixtures                          09
+                    (Dirichlet and Normal-Wishart: _conjugate.py)
 vae/                torch: the frozen names are vi_helpers.vae's own                 10, 11
                     (vae/_inputs.py, vae/_networks.py, vae/model.py, vae/bounds.py,
                     vae/training.py)

@@ -10,10 +10,12 @@ Source: Bishop 2006, section 10.2, with every constant kept.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import digamma, gammaln, logsumexp, multigammaln, xlogy
+from scipy.special import logsumexp, xlogy
 
-from vi_helpers import mixture_em, results, validation
+from vi_helpers import _conjugate, mixture_em, results, validation
 from vi_helpers.densities import LOG_2PI
+
+log_norm_dirichlet = _conjugate.log_norm_dirichlet  # public: notebook 09 writes terms with it
 
 
 @dataclass(frozen=True)
@@ -105,15 +107,8 @@ def init_resp(X, num_components, rng):
 
 def _log_rho(X, params):
     """log rho (N, K): E_q[log pi_k] + E_q[log N(x_n; mu_k, Lambda_k^-1)], in nats."""
-    dim = X.shape[1]
-    log_pi = digamma(params.alpha) - digamma(params.alpha.sum())
-    chol = np.linalg.cholesky(params.W)
-    log_rho = np.empty((len(X), len(log_pi)))
-    for k, root in enumerate(chol):
-        squares = (((X - params.m[k]) @ root) ** 2).sum(axis=1)
-        log_rho[:, k] = dim / params.beta[k] + params.nu[k] * squares
-    log_det = _expected_log_det(params.nu, params.W)
-    return log_pi + 0.5 * (log_det - dim * LOG_2PI - log_rho)
+    log_pi = _conjugate.expected_log_weights(params.alpha)
+    return log_pi + _conjugate.expected_log_density(X, params.beta, params.m, params.W, params.nu)
 
 
 def e_step(X, params):
@@ -155,26 +150,11 @@ def m_step(X, prior, log_resp):
 
 def kl_to_prior(params, prior):
     """KL(q(pi, mu, Lambda) || p(pi, mu, Lambda)) in nats, all constants kept."""
-    alpha, beta, m, W, nu = params.alpha, params.beta, params.m, params.W, params.nu
-    alpha0 = np.full(len(alpha), float(prior.alpha0))
-    kl_dirichlet = (
-        (alpha - alpha0) @ (digamma(alpha) - digamma(alpha.sum()))
-        + log_norm_dirichlet(alpha)
-        - log_norm_dirichlet(alpha0)
-    )
-    dim = m.shape[1]
-    offset = m - prior.m0
-    squares = np.einsum("kd,kde,ke->k", offset, W, offset)
-    ratio = prior.beta0 / beta
-    kl_means = 0.5 * (dim * (ratio - 1 - np.log(ratio)) + prior.beta0 * nu * squares)
-    trace = np.linalg.solve(prior.W0, W).trace(axis1=1, axis2=2)
-    kl_precisions = (
-        0.5 * (nu - prior.nu0) * _expected_log_det(nu, W)
-        + 0.5 * nu * (trace - dim)
-        + _log_norm_wishart(nu, W)
-        - _log_norm_wishart(prior.nu0, prior.W0)
-    )
-    return float(kl_dirichlet + (kl_means + kl_precisions).sum())
+    beta, m, W, nu = params.beta, params.m, params.W, params.nu
+    kl_weights = _conjugate.kl_dirichlet(params.alpha, np.full(len(beta), prior.alpha0))
+    kl_components = _conjugate.kl_means(beta, m, nu[:, None, None] * W, prior.beta0, prior.m0)
+    kl_components = kl_components + _conjugate.kl_wishart(nu, W, prior.nu0, prior.W0)
+    return float(kl_weights + kl_components.sum())
 
 
 def elbo(X, prior, log_resp, params):
@@ -236,21 +216,8 @@ def log_predictive(X_new, params):
     X_new : (S, D). Source: Bishop 2006, (10.81).
     """
     X_new = validation.data("X_new", X_new, dim=params.m.shape[1])
-    dim = X_new.shape[1]
     log_weights = np.log(params.alpha) - np.log(params.alpha.sum())
-    log_terms = np.empty((len(X_new), len(log_weights)))
-    for k, (m, W) in enumerate(zip(params.m, params.W, strict=True)):
-        shrink = params.beta[k] / (1 + params.beta[k])
-        dof = params.nu[k] + 1 - dim
-        root = np.linalg.cholesky(W)
-        squares = shrink * (((X_new - m) @ root) ** 2).sum(axis=1)
-        log_terms[:, k] = (
-            gammaln((dof + dim) / 2)
-            - gammaln(dof / 2)
-            + 0.5 * dim * np.log(shrink / np.pi)
-            + np.log(np.diag(root)).sum()
-            - 0.5 * (dof + dim) * np.log1p(squares)
-        )
+    log_terms = _conjugate.log_predictive(X_new, params.beta, params.m, params.W, params.nu)
     return logsumexp(log_weights + log_terms, axis=1)
 
 
@@ -263,8 +230,8 @@ def log_evidence_one_component(X, prior):
     X, dim = validation.finite("X", X, shape=(None, prior.m0.size)), prior.m0.size
     post = m_step(X, prior, np.zeros((len(X), 1)))
     return float(
-        _log_norm_wishart(prior.nu0, prior.W0)
-        - _log_norm_wishart(post.nu, post.W)[0]
+        _conjugate.log_norm_wishart(prior.nu0, prior.W0)
+        - _conjugate.log_norm_wishart(post.nu, post.W)[0]
         + 0.5 * dim * (np.log(prior.beta0) - np.log(post.beta[0]) - len(X) * LOG_2PI)
     )
 
@@ -281,22 +248,3 @@ def _start(X, num_components, prior, init, rng):
     resp = validation.probabilities("init", init, shape=(len(X), num_components))
     with np.errstate(divide="ignore"):  # a hard assignment has log responsibility -inf
         return m_step(X, prior, np.log(resp))
-
-
-def log_norm_dirichlet(alpha):
-    """log of the constant in front of prod_k pi_k^(alpha_k - 1)."""
-    return gammaln(alpha.sum()) - gammaln(alpha).sum()
-
-
-def _log_norm_wishart(nu, W):
-    """log of the constant in front of |Lambda|^((nu - D - 1) / 2) exp(-tr(W^-1 Lambda) / 2)."""
-    dim = W.shape[-1]
-    log_gamma = multigammaln(np.asarray(nu) / 2, dim)
-    return -0.5 * nu * (dim * np.log(2) + np.linalg.slogdet(W)[1]) - log_gamma
-
-
-def _expected_log_det(nu, W):
-    """E[log |Lambda|] for Wishart(W, nu); nu (K,), W (K, D, D)."""
-    dim = W.shape[-1]
-    halves = (nu[:, None] - np.arange(dim)) / 2
-    return digamma(halves).sum(axis=1) + dim * np.log(2) + np.linalg.slogdet(W)[1]
