@@ -135,6 +135,16 @@ def test_every_estimator_of_every_family_is_unbiased(dim, estimator):
         assert within(found, exact), type(family).__name__
 
 
+def test_leave_one_out_is_unbiased_with_two_samples_where_the_mean_of_all_would_halve_it():
+    family = scrambled(DiagonalNormal(1))
+    exact = exact_gradient(polynomial, family, 1)
+    found = gradient_samples(
+        polynomial, family, 2000, num_samples=2, generator=seeded(6), estimator="score_loo"
+    )
+    assert within(found, exact)
+    assert not within(found, exact / 2)
+
+
 def test_a_wrong_gradient_would_be_seen():
     family = scrambled(MixtureNormal(1, 3, spread=2.0))
     exact = elbo_gradient_on_a_grid(polynomial, family, 1)
