@@ -77,7 +77,9 @@ def files_of(name, engines):
 def test_the_map_names_every_file_and_no_other():
     mapped = [module for name, engines, _ in MAP for module in (name, *engines)]
     assert len(mapped) == len(set(mapped)), "a file stands in the map twice"
-    assert set(mapped) == MODULES | {"vae"}
+    files = MODULES | {"vae"}
+    assert not files - set(mapped), f"not in the map: {sorted(files - set(mapped))}"
+    assert not set(mapped) - files, f"in the map, but no file: {sorted(set(mapped) - files)}"
 
 
 @pytest.mark.parametrize("index", range(len(MAP)), ids=[name for name, *_ in MAP])
@@ -112,7 +114,9 @@ def test_the_notebook_that_teaches_a_module_mentions_it(name, numbers):
         if name in ("validation", "results"):  # no page calls them: it sees errors and results
             continue
         texts = [path.read_text(encoding="utf-8") for path in pages]
-        assert any(re.search(rf"\b{name}\b", text) for text in texts), f"{number}: no {name}"
+        assert any(re.search(rf"\b{name}\b", text) for text in texts), (
+            f"the map says notebook {number} teaches {name}, but no cell there names it"
+        )
 
 
 def test_no_page_and_no_homework_imports_an_engine():
