@@ -258,12 +258,16 @@ EXERCISES = {
             "natural parameters": lambda *p: (_svi(*p)[0] / _svi(*p)[1], 1 / _svi(*p)[1]),
             "v first": lambda *p: _svi(*p)[::-1],
             "only m": lambda *p: _svi(*p)[0],
+            "one row per component": lambda *p: np.stack(_svi(*p), axis=1),
+            "m, v and rho": lambda *p: (*_svi(*p), p[5]),
             "forgotten return": lambda *p: None,
         },
         "right": {
             "vectorised": _svi,
             "by a loop, lists": _svi_by_loop,
             "average of natural targets": _svi_by_targets,
+            "an array (2, K)": lambda *p: np.stack(_svi(*p)),
+            "a tensor (2, K)": lambda *p: torch.tensor(np.stack(_svi(*p)), dtype=torch.float32),
         },
     },
 }
