@@ -107,6 +107,7 @@ EXERCISES = {
             "the wrong axis": lambda prior, lik, n: prior + n / lik.shape[1] * lik.sum(axis=0),
             "one number": lambda prior, lik, n: float((prior + n * lik.mean(axis=1)).sum()),
             "no prior": lambda prior, lik, n: n * lik.mean(axis=1),
+            "whole batches only": lambda prior, lik, n: prior + n // lik.shape[1] * lik.sum(axis=1),
             "no return": lambda prior, lik, n: None,
         },
         "right": {
@@ -143,6 +144,9 @@ EXERCISES = {
             "plain mean": lambda log_w, v: v.mean(axis=0),
             "not normalised": lambda log_w, v: np.exp(log_w - log_w.max()) @ v / len(v),
             "overflows": overflowing,
+            "minus the mean": lambda log_w, v: overflowing(log_w - log_w.mean(), v),
+            "minus the first": lambda log_w, v: overflowing(log_w - log_w[0], v),
+            "minus the smallest": lambda log_w, v: overflowing(log_w - log_w.min(), v),
             "the log weights as weights": lambda log_w, v: log_w @ v / log_w.sum(),
             "only the largest": lambda log_w, v: v[np.argmax(log_w)],
             "weights inverted": lambda log_w, v: softmax(-log_w) @ v,
