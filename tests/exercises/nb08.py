@@ -170,6 +170,12 @@ def _gap_nan(log_joint, states, lam):
         return (q * (np.log(q) - log_joint)).sum() + logsumexp(log_joint)
 
 
+def _gap_of_likely_states(log_joint, states, lam):
+    q = _q(states, lam)
+    on = q > 1e-3
+    return logsumexp(log_joint) + q[on] @ (np.log(q[on]) - log_joint[on])
+
+
 def _other_way(log_joint, states, lam):
     p, q = softmax(log_joint), np.maximum(_q(states, lam), 1e-12)
     return (p * (np.log(p) - np.log(q))).sum()
@@ -280,6 +286,8 @@ EXERCISES = {
                 logsumexp(j) - _q(s, lam) @ j - entr(lam).sum()
             ),
             "0 log 0 is NaN": _gap_nan,
+            "rare states dropped": _gap_of_likely_states,
+            "means clipped": lambda j, s, lam: _gap(j, s, np.clip(lam, 0.02, 0.98)),
             "per state": lambda j, s, lam: np.full(len(j), _gap(j, s, lam)),
             "forgotten return": lambda *a: None,
         },
