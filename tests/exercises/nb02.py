@@ -233,6 +233,7 @@ EXERCISES = {
             "without the ELBO": (EX4, lambda beta: beta < 1),
             "only the ELBO": (EX4, lambda beta: beta == 1),
             "below two": (EX4, lambda beta: beta < 2),
+            "a little above one": (EX4, lambda beta: beta < 1.005),
             "the weight": (EX4, lambda beta: 1 / beta),
             "forgotten return": (EX4, lambda beta: None),
             "beta below 1": (([0.5, 0.5], [0.1, 0.9], [0.1, 0.9], 0.5), lambda beta: beta <= 1),
@@ -246,6 +247,9 @@ EXERCISES = {
         "right": {
             "beta <= 1": (EX4, lambda beta: beta <= 1),
             "weight": (EX4, lambda beta: np.bool_(1 / beta >= 1)),
+            "torch": (EX4, lambda beta: torch.tensor(beta) <= 1),
+            "numpy": (EX4, lambda beta: np.array(beta) <= 1),
+            "an integer": (EX4, lambda beta: int(beta <= 1)),
             "if": (([0.3, 0.7], [0.02, 0.9], [0.02, 0.98], 10), lambda b: not b > 1),
         },
     },
@@ -515,6 +519,14 @@ EXERCISES = {
             "m against zero": lambda x, tau, m, s: s > tau or (s == tau and m <= 0),
             "always": lambda x, tau, m, s: True,
             "a number": lambda x, tau, m, s: s - tau,
+            "a border with a width": lambda x, tau, m, s: (
+                s > 1.03 * tau or (abs(s - tau) < 0.03 * tau and m <= x * tau**2)
+            ),
+            "a border with a width below": lambda x, tau, m, s: (
+                s > tau or (s >= 0.95 * tau and m <= x * tau**2)
+            ),
+            "two values": lambda x, tau, m, s: [s > tau, s == tau and m <= x * tau**2],
+            "forgotten return": lambda x, tau, m, s: None,
         },
         "right": {
             "or": bounded,
@@ -522,6 +534,8 @@ EXERCISES = {
             "numpy": lambda x, tau, m, s: np.logical_or(
                 s > tau, np.logical_and(s == tau, m / tau**2 <= x)
             ),
+            "torch": lambda x, tau, m, s: torch.tensor(bounded(x, tau, m, s)),
+            "an integer": lambda x, tau, m, s: int(bounded(x, tau, m, s)),
         },
     },
     "2.14": {
@@ -533,6 +547,10 @@ EXERCISES = {
             "over the pilot": lambda w, e: math.ceil(w.var(ddof=1) / e**2 / len(w)),
             "sd over squared error": lambda w, e: math.ceil(w.std(ddof=1) / e**2),
             "not whole": lambda w, e: w.var(ddof=1) / e**2 + 0.3,
+            "rounded down": lambda w, e: math.floor(w.var(ddof=1) / e**2),
+            "rounded": lambda w, e: round(w.var(ddof=1) / e**2),
+            "rounded, numpy's own variance": lambda w, e: round(w.var() / e**2),
+            "one more": lambda w, e: math.ceil(w.var(ddof=1) / e**2) + 1,
             "for two errors": lambda w, e: 4 * needed(w, e),
             "of the weights": lambda w, e: math.ceil(np.exp(w).var() / e**2),
             "a string": lambda w, e: str(needed(w, e)),
