@@ -5,17 +5,17 @@ its notebook's setup cell, so it runs here without the rest of the page.
 """
 
 import importlib.util
-import os
 import re
 from functools import cache
 from pathlib import Path
 
+import matplotlib
 import nbformat
 import pytest
 
 from vi_helpers.exercises import NotYet, try_answer
 
-os.environ.setdefault("MPLBACKEND", "Agg")
+matplotlib.use("agg")  # here only: a variable would reach the kernels that nbval starts
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = {p.name[:2]: p for p in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))}
