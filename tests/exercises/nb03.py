@@ -243,6 +243,7 @@ EXERCISES = {
             "weights do not sum to one": ([0.01, 0.9], [0.0, 3.0], [0.001, 1.0]),
             "std not positive": ([0.01, 0.99], [0.0, 3.0], [0.0, 1.0]),
             "three components": ([0.01, 0.49, 0.5], [0.0, 3.0, 4.0], [0.001, 1.0, 1.0]),
+            "std too small for the search": ([0.01, 0.99], [3.0, 3.2], [1e-9, 1.0]),
             "stds missing": ([0.01, 0.99], [0.0, 3.0]),
             "a string": "a spike and a hill",
         },
