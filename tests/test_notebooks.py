@@ -226,7 +226,58 @@ def test_setup_cells_run_from_any_working_folder(tmp_path):
         assert run.returncode == 0, f"{path.name}: {run.stderr}"
 
 
+# One symbol for one thing in the whole course: what a page's formulas must not contain. Notebook
+# 00 translates the symbols of the sources, in an appendix that is exempt.
+NOTATION = {
+    r"entropy is \mathrm H[q]": r"\\math(?:cal|bb|bf)\s*\{?H\b|\\mathrm\s*\{?H\}?\s*\(",
+    r"a log-likelihood is \log p": r"\\ell\b",
+    r"the ELBO is \mathcal L": r"\\mathcal\s*\{?F\b",
+    r"a normal is \mathcal N": r"(?<![\\A-Za-z ])N\([^)]*[|;,]|\\mathrm\s*\{?N\b",
+    r"an expectation is \mathbb E": r"(?<![\\A-Za-z{ ])E_|\\mathrm\s*\{?E\}?_",
+    r"a divergence is \mathrm{KL}": r"(?<![\\A-Za-z{])KL\(|D_\{?(?:\\mathrm\{)?KL",
+}
+FORMULA = re.compile(r"\$\$.*?\$\$|\$[^$\n]+\$", re.DOTALL)
+
+
+def misused_symbols(words):
+    """(what the symbol should be, the formula) for each formula that writes it another way."""
+    formulas = FORMULA.findall(words)
+    return [(rule, f) for rule, bad in NOTATION.items() for f in formulas if re.search(bad, f)]
+
+
+@by_name(COURSE)
+def test_one_symbol_stands_for_one_thing(path):
+    words = text(nbformat.read(path, as_version=4))
+    words = words.partition("## Deeper")[0] if path.name.startswith("00") else words
+    assert misused_symbols(words) == []
+
+
+@by_name(COURSE)
+def test_greek_letters_in_prose_are_formulas(path):
+    words = re.sub(r"`[^`]*`|(?m:^#.*$)", " ", text(nbformat.read(path, as_version=4)))
+    assert re.findall(r".{0,20}[α-ω](?!-[A-Z]).{0,20}", FORMULA.sub(" ", words)) == []
+
+
 # The rules above must themselves be able to fail.
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"$\mathcal H(q)$",
+        r"$\mathrm H(q)$",
+        r"$\ell(\theta)$",
+        r"$\mathcal F$",
+        r"$N(x; 0, 1)$",
+        r"$E_q[f]$",
+        r"$KL(q \| p)$",
+        r"$$D_{KL}(q \| p)$$",
+    ],
+)
+def test_a_symbol_written_another_way_is_noticed(formula):
+    assert len(misused_symbols(f"Here {formula} stands.")) == 1
+    right = r"$\mathrm H[q] + \mathbb E_q[\log p] = \mathcal L$, $\mathcal N(x; 0, 1)$, $N(D + 1)$"
+    assert misused_symbols(right) == []
 
 
 @pytest.fixture
