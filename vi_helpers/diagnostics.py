@@ -2,7 +2,7 @@
 
 log_weights are log p(x, z_s) - log q(z_s) at draws z_s ~ q, (S,), in nats; a constant that is
 added to all of them changes nothing here. Both numbers look at the places where q puts its draws:
-a mode that q never visits leaves them silent.
+a mode far enough away escapes them.
 """
 
 from dataclasses import dataclass
