@@ -197,6 +197,22 @@ def map_by_bincount(q, p, label):
     return kept, divergences.kl_categorical(q, p) - kept
 
 
+def map_by_full_bins(q, p, label):
+    """Empty bins left out, which is right as long as no label is negative."""
+    a, b = np.bincount(label, q), np.bincount(label, p)
+    kept = np.sum(a[a > 0] * np.log(a[a > 0] / b[a > 0]))
+    return kept, divergences.kl_categorical(q, p) - kept
+
+
+def map_by_ten_bins(q, p, label):
+    kept = 0.0
+    for value in range(10):
+        inside = label == value
+        if inside.any():
+            kept += q[inside].sum() * np.log(q[inside].sum() / p[inside].sum())
+    return kept, divergences.kl_categorical(q, p) - kept
+
+
 EXERCISES = {
     "1.1": {
         "check": "check_exponential",
@@ -300,6 +316,7 @@ EXERCISES = {
             "peaks of p and one": lambda w, m, s: count_peaks(w, m, s) + 1,
             "narrow starts only": lambda w, m, s: count(w, m, s, m, [0.4]),
             "one wide start": lambda w, m, s: count(w, m, s, [m.mean()], [np.ptp(m) / 2]),
+            "starts in fixed units": lambda w, m, s: count(w, m, s, m, [0.4, 2.0]),
             "counts the starts": lambda w, m, s: sum(
                 n for _, n in divergences.all_minima(normal_mixture(w, m, s), m, [0.4, 2.0])
             ),
@@ -325,6 +342,8 @@ EXERCISES = {
             "other direction": lambda q, p, label: map_by_chain_rule(p, q, label),
             "means instead of sums": map_of_means,
             "labels 0, 1, 2, ...": map_by_bincount,
+            "labels from 0 on": map_by_full_bins,
+            "labels up to 9": map_by_ten_bins,
             "weighted by p": map_weighted_by(lambda a, b: b),
             "not weighted": map_weighted_by(lambda a, b: 1.0),
             "one number": map_with(lambda kept, lost: kept),

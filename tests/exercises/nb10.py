@@ -105,6 +105,11 @@ def only_the_log_std_in_place(elbo_of, mean, log_std):
     return refine(elbo_of, mean, log_std, copy=False)
 
 
+def starts_at_random(elbo_of, mean, log_std):
+    start = torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
+    return refine(elbo_of, start.double(), log_std)
+
+
 def only_the_first_datum(elbo_of, mean, log_std):
     new_mean, new_log_std = refine(elbo_of, mean, log_std)
     out = mean.clone(), log_std.clone()
@@ -209,6 +214,14 @@ EXERCISES = {
             "the first datum only": only_the_first_datum,
             "swapped": lambda *given: refine(*given)[::-1],
             "std for log std": lambda *given: (refine(*given)[0], torch.exp(refine(*given)[1])),
+            "starts at zero": lambda elbo_of, mean, log_std: refine(elbo_of, 0 * mean, log_std),
+            "starts at the prior": lambda elbo_of, mean, log_std: refine(
+                elbo_of, 0 * mean, 0 * log_std
+            ),
+            "starts at random": starts_at_random,
+            "starts at the mean over the data": lambda elbo_of, mean, log_std: refine(
+                elbo_of, mean.mean(0).expand_as(mean), log_std
+            ),
             "forgotten return": lambda *given: None,
         },
         "right": {

@@ -121,6 +121,11 @@ def loop_bound(log_w):
     return out
 
 
+def shifted(log_w, shift):
+    with np.errstate(all="ignore"):
+        return np.log(np.exp(log_w - shift).mean(0)) + shift
+
+
 # 11.4
 
 
@@ -211,6 +216,11 @@ EXERCISES = {
             "the largest weight": lambda w: w.max(0),
             "shift of 80": lambda w: np.log(np.exp(w + 80).mean(0)) - 80,
             "mean over images": lambda w: (logsumexp(w, axis=0) - np.log(len(w))).mean(),
+            "shift by the mean": lambda w: shifted(w, w.mean(0)),
+            "shift by the smallest": lambda w: shifted(w, w.min(0)),
+            "shift by the median": lambda w: shifted(w, np.median(w, axis=0)),
+            "shift by the first": lambda w: shifted(w, w[0]),
+            "shift by the last": lambda w: shifted(w, w[-1]),
             "shift not added back": lambda w: np.log(np.exp(w - w.max(0)).mean(0)),
             "forgotten return": lambda w: None,
         },
