@@ -4,7 +4,8 @@ Import the modules you need, for example ``from vi_helpers import divergences``.
 Nothing heavy (torch, matplotlib) is imported here.
 
 The map. A module imports only what stands above it; the number is the notebook that teaches it.
-An underscore marks an engine, which no page imports; it stands with the module that it drives.
+An underscore marks an engine, which no page imports; it stands with the module that it drives,
+or alone above the two that share it.
 
 validation.py       argument checks                                                  all
 results.py          what every fit returns; the one loop that climbs a bound         all
@@ -21,6 +22,7 @@ mean_field.py       coordinate ascent: Gaussian target, unit-variance mixture   
 ising.py            spins on a graph: exact, mean field, chains, belief propagation  05
                     (_ising_model.py, _ising_messages.py, _ising_exact.py, _ising_chains.py)
 diagnostics.py      effective sample size, Pareto k̂, calibration by simulation       06
+_seeding.py         torch: the generator of one who gives none                       06, 10
 stochastic_vi.py    torch: gradient estimators, families, one fitting loop           06
                     (_vi_families.py, _vi_gradients.py)
 mixture_em.py       EM for Gaussian mixtures                                         07

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from vi_helpers import validation
+from vi_helpers._seeding import or_seed_zero
 from vi_helpers.densities import LOG_2PI
 
 
@@ -171,15 +172,6 @@ def draw_noise(num_samples, like, generator):
     num_samples = validation.integer("num_samples", num_samples)
     shape = (num_samples, *like.shape)
     return torch.randn(shape, generator=generator, dtype=like.dtype, device=like.device)
-
-
-def or_seed_zero(generator):
-    """generator, or a new one with seed 0 in place of None; ValueError for anything else."""
-    if generator is None:
-        return torch.Generator().manual_seed(0)
-    if not isinstance(generator, torch.Generator):
-        raise ValueError(f"generator must be a torch.Generator, got {type(generator).__name__}")
-    return generator
 
 
 def _standard_log_prob(eps):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from vi_helpers import validation
-from vi_helpers._vi_families import or_seed_zero
+from vi_helpers._seeding import or_seed_zero
 
 PATHWISE = ("reparam", "stl")
 ESTIMATORS = (*PATHWISE, "score", "score_loo")

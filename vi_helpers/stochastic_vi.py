@@ -21,11 +21,11 @@ import torch
 from tqdm import tqdm
 
 from vi_helpers import validation
+from vi_helpers._seeding import or_seed_zero
 from vi_helpers._vi_families import CouplingFlow as CouplingFlow
 from vi_helpers._vi_families import DiagonalNormal as DiagonalNormal
 from vi_helpers._vi_families import FullNormal as FullNormal
 from vi_helpers._vi_families import MixtureNormal as MixtureNormal
-from vi_helpers._vi_families import or_seed_zero
 from vi_helpers._vi_gradients import Minibatch as Minibatch
 from vi_helpers._vi_gradients import elbo_estimate, probe, surrogate
 from vi_helpers._vi_gradients import gradient_samples as gradient_samples

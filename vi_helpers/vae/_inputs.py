@@ -45,15 +45,6 @@ def default_device():
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def or_seed_zero(generator):
-    """generator, or a new one with seed 0 in place of None; ValueError for anything else."""
-    if generator is None:
-        return torch.Generator().manual_seed(0)
-    if not isinstance(generator, torch.Generator):
-        raise ValueError(f"generator must be a torch.Generator, got {type(generator).__name__}")
-    return generator
-
-
 def shuffled(count, generator):
     """The numbers 0 .. count - 1 in random order."""
     return torch.randperm(count, generator=generator, device=generator.device)

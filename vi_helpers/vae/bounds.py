@@ -5,7 +5,8 @@ import math
 import torch
 
 from vi_helpers import validation
-from vi_helpers.vae._inputs import NUM_LEVELS, as_images, draw_noise, or_seed_zero
+from vi_helpers._seeding import or_seed_zero
+from vi_helpers.vae._inputs import NUM_LEVELS, as_images, draw_noise
 
 CHUNK_NUMBERS = 2**22  # decoder outputs held at once when no gradient is wanted (16 MB)
 

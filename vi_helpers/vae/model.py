@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from vi_helpers import validation
+from vi_helpers._seeding import or_seed_zero
 from vi_helpers.densities import LOG_2PI
 from vi_helpers.vae import _inputs, _networks
 from vi_helpers.vae._inputs import LIKELIHOODS, NUM_LEVELS
@@ -51,7 +52,7 @@ class VAE(nn.Module):
         if likelihood == "gaussian":
             start = 1.0 if noise_std is None else float(validation.positive("noise_std", noise_std))
             self.log_noise_std = nn.Parameter(torch.tensor(math.log(start)), noise_std is None)
-        _networks.initialise(self, _inputs.or_seed_zero(generator))
+        _networks.initialise(self, or_seed_zero(generator))
 
     @torch.no_grad()
     def start_at_pixel_means(self, images):

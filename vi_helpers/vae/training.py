@@ -14,7 +14,8 @@ from torch import nn
 from tqdm import tqdm
 
 from vi_helpers import validation
-from vi_helpers.vae._inputs import as_images, default_device, or_seed_zero, shuffled
+from vi_helpers._seeding import or_seed_zero
+from vi_helpers.vae._inputs import as_images, default_device, shuffled
 from vi_helpers.vae.bounds import elbo_terms_batched, sampled_terms
 
 
