@@ -1,6 +1,7 @@
 """plotting: draws on the Axes given and returns them; lines differ in colour and in dash."""
 
 import matplotlib
+import matplotlib.colors
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -46,6 +47,21 @@ def test_lines_differ_in_colour_and_in_dash():
     styles = [plotting.line_style(index) for index in range(len(plotting.COLORS))]
     assert len({style["color"] for style in styles}) == len(styles)
     assert len({str(style["linestyle"]) for style in styles}) == len(styles)
+
+
+def luminance(color):
+    """Relative luminance, as the web's guidelines on contrast define it."""
+    rgb = np.array(matplotlib.colors.to_rgb(color))
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ [
+        0.2126,
+        0.7152,
+        0.0722,
+    ]
+
+
+@pytest.mark.parametrize("color", plotting.COLORS)
+def test_a_line_of_every_colour_stands_out_from_white(color):
+    assert 1.05 / (luminance(color) + 0.05) >= 3
 
 
 def test_plot_densities_draws_the_densities_themselves(ax):

@@ -1,11 +1,16 @@
 """Sliders draw once without being touched, again at each move, and never leave figures open."""
 
+import base64
+import io
+
 import ipywidgets
 import matplotlib
+import numpy as np
 import pytest
 
 matplotlib.use("agg")
 
+import matplotlib.image
 import matplotlib.pyplot as plt
 
 from vi_helpers import widgets
@@ -13,24 +18,28 @@ from vi_helpers import widgets
 
 class Handle:
     def __init__(self):
-        self.pictures = []
+        self.pictures, self.texts = [], []
 
-    def update(self, figure):
+    def update(self, figure, *, raw):
+        assert raw
         self.pictures.append(figure)
 
 
 @pytest.fixture
 def shown(monkeypatch):
+    """What a page would show: the figures, and the texts beside them."""
     handle = Handle()
 
-    def display(thing, *, raw=False, display_id=None):
+    def display(thing, *, raw, display_id=None):
         if display_id:
-            handle.update(thing)
+            handle.update(thing, raw=raw)
             return handle
-        assert raw and "text/plain" in thing
+        assert raw
+        handle.texts.append(thing["text/plain"])
         return None
 
     monkeypatch.setattr(widgets, "display", display)
+    monkeypatch.setattr(widgets, "_bundle", lambda figure: figure)
     return handle
 
 
@@ -74,6 +83,50 @@ def test_a_start_that_cannot_be_drawn_raises_and_leaves_no_figure_open(shown):
 def test_a_long_name_is_not_cut_off(shown):
     controls = widgets.explore(lambda temperature, ax: None, temperature=(0.0, 1.0, 0.1, 0.5))
     assert controls["temperature"].style.description_width == "initial"
+
+
+def test_the_hint_stands_in_an_output_of_its_own_beside_the_sliders_names(shown):
+    widgets.explore(draw_line, slope=(0.0, 2.0, 0.5, 1.0), power=(1, 3, 1, 2))
+    assert shown.texts == [widgets.HINT, "Sliders: slope, power"]
+    assert "Run All Cells" in widgets.HINT
+
+
+def draw_bar(height, ax):
+    shown = ax.imshow([[0, height], [1, 2]])
+    ax.figure.colorbar(shown, ax=ax, label="height")
+    ax.set(xlabel="column", ylabel="row", title="a colour bar takes room from the Axes")
+
+
+def pixels(figure):
+    return matplotlib.image.imread(io.BytesIO(widgets.png(figure)))
+
+
+def test_a_move_draws_what_a_fresh_picture_shows_in_the_same_places(shown):
+    controls = widgets.explore(draw_bar, height=(0.0, 2.0, 0.5, 1.0))
+    controls["height"].value = 2.0
+    first, moved = shown.pictures
+    fresh = widgets.picture(draw_bar, {"height": 2.0})
+    assert pixels(moved).shape == pixels(first).shape
+    assert np.mean(np.abs(pixels(moved) - pixels(fresh)) > 0.1) < 1e-3
+    assert np.mean(np.abs(pixels(moved) - pixels(first)) > 0.1) > 1e-2
+
+
+def test_a_drawing_that_adds_axes_at_some_values_gets_a_layout_of_its_own(shown):
+    def draw(k, ax):
+        if k:
+            draw_bar(k, ax)
+
+    controls = widgets.explore(draw, k=(0, 2, 1, 0))
+    controls["k"].value = 2
+    fresh = widgets.picture(draw, {"k": 2})
+    np.testing.assert_allclose(pixels(shown.pictures[-1]), pixels(fresh), atol=0.05)
+
+
+def test_the_stored_picture_is_a_png_of_the_whole_figure():
+    bundle = widgets._bundle(widgets.picture(draw_line, {"slope": 1.0, "power": 1}))
+    image = matplotlib.image.imread(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    assert image.shape[:2] == (350, 600)
+    assert bundle["text/plain"] == "<Figure size 600x350 with 1 Axes>"
 
 
 def test_no_figure_stays_open(shown):

@@ -1,10 +1,15 @@
 """Sliders around a drawing function; the page keeps the picture when there is no kernel."""
 
+import base64
+import io
 import textwrap
 
 import ipywidgets
 import matplotlib.pyplot as plt
 from IPython.display import display
+
+# An output of its own: on another day an error of JupyterLab stands where the sliders were.
+HINT = "Move the sliders. If they do not show, or do not move: Run ▸ Run All Cells."
 
 
 def explore(draw, *, figsize=(6, 3.5), ncols=1, **sliders):
@@ -19,25 +24,56 @@ def explore(draw, *, figsize=(6, 3.5), ncols=1, **sliders):
     """
     controls = {name: _control(name, spec) for name, spec in sliders.items()}
 
-    def picture():
-        figure, ax = plt.subplots(1, ncols, figsize=figsize, layout="constrained")
-        plt.close(figure)  # shown through the handle only, not a second time by the backend
-        draw(**{name: control.value for name, control in controls.items()}, ax=ax)
-        return figure
+    def values():
+        return {name: control.value for name, control in controls.items()}
 
     def moved(_):
         try:
-            handle.update(picture())
+            figure = picture(draw, values(), figsize=figsize, ncols=ncols, like=start)
         except Exception as error:  # a callback's traceback would be shown nowhere
-            handle.update(_message(f"{type(error).__name__}: {error}", figsize))
+            figure = _message(f"{type(error).__name__}: {error}", figsize)
+        handle.update(_bundle(figure), raw=True)
 
+    start = picture(draw, values(), figsize=figsize, ncols=ncols)
     box = ipywidgets.VBox(list(controls.values()))._repr_mimebundle_()
-    box["text/plain"] = f"Sliders (run this cell to move them): {', '.join(controls)}"
+    box["text/plain"] = f"Sliders: {', '.join(controls)}"
+    display({"text/plain": HINT}, raw=True)
     display(box, raw=True)
-    handle = display(picture(), display_id=True)
+    handle = display(_bundle(start), raw=True, display_id=True)
     for control in controls.values():
         control.observe(moved, names="value")
     return controls
+
+
+def picture(draw, values, *, figsize=(6, 3.5), ncols=1, like=None):
+    """The figure of draw(**values, ax=ax), as explore shows it.
+
+    like : an earlier figure of the same draw. Its places of the Axes are taken over: so the
+           picture does not jump, and the layout, dearer than most drawings, is solved once.
+    """
+    figure, ax = plt.subplots(1, ncols, figsize=figsize, layout=None if like else "constrained")
+    plt.close(figure)  # shown by explore only, not a second time by the backend
+    draw(**values, ax=ax)
+    if like is None:
+        figure.draw_without_rendering()  # solves the layout
+    elif len(figure.axes) == len(like.axes):
+        for new, old in zip(figure.axes, like.axes, strict=True):
+            new.set_position(old.get_position(original=True))
+    else:  # the drawing adds Axes at some values only
+        return picture(draw, values, figsize=figsize, ncols=ncols)
+    return figure
+
+
+def png(figure):
+    """The figure as the bytes of a PNG, in its whole size whatever is drawn."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _bundle(figure):
+    data = base64.b64encode(png(figure)).decode("ascii")
+    return {"image/png": data, "text/plain": repr(figure)}
 
 
 def _message(text, figsize):
@@ -62,6 +98,5 @@ def _control(name, spec):
         max=high,
         step=step,
         description=name,
-        continuous_update=False,
         style={"description_width": "initial"},  # a long name is not cut off
     )
