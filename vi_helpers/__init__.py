@@ -39,6 +39,7 @@ plotting.py         figures on given axes                                       
 widgets.py          sliders around a drawing function                                all
 exercises.py        run the check of an exercise on an answer                        all
 environment.py      is everything installed?                                         00
+__main__.py         python -m vi_helpers: opens your own copies of the notebooks     00
 """
 
 __version__ = "0.1.0"
