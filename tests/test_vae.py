@@ -208,6 +208,27 @@ def test_a_large_beta_collapses_the_posterior_and_a_beta_of_zero_spends_more_nat
     assert heavy.trace["kl"][-1] < 0.05 < free.trace["kl"][-1]
 
 
+def test_a_weight_that_changes_is_asked_for_the_share_of_the_steps_done():
+    shares = []
+    model = tiny()
+
+    def weight(share):
+        shares.append(share)
+        return 0.5
+
+    vae.train_vae(model, all_images(), epochs=3, batch_size=4, lr=0.01, beta=weight, progress=False)
+    np.testing.assert_allclose(shares[-12:], np.arange(12) / 12)
+    twin = tiny()
+    vae.train_vae(twin, all_images(), epochs=3, batch_size=4, lr=0.01, beta=0.5, progress=False)
+    for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    with pytest.raises(ValueError, match="beta must be at least 0, got -1"):
+        vae.train_vae(
+            twin, all_images(), epochs=1, batch_size=4, lr=0.01, progress=False,
+            beta=lambda share: -1.0 if share else 1.0,
+        )  # fmt: skip
+
+
 def test_interrupting_keeps_a_usable_partly_trained_model(monkeypatch, capsys):
     calls = []
 

@@ -46,6 +46,8 @@ def train_vae(
 
     images    : (N, *image_shape), as elbo_terms wants them
     generator : source of the order and the noise (a new one with seed 0 when None)
+    beta      : weight of the KL, >= 0: a number, or a function of the share of the steps done,
+                from 0 to 1 (warm-up)
     device    : where to train; None takes a GPU when there is one
     Interrupting (Ctrl-C, Jupyter's stop button) keeps the partly trained model.
     Returns a TrainResult. Raises ValueError for bad input, FloatingPointError on divergence.
@@ -53,8 +55,7 @@ def train_vae(
     epochs = validation.integer("epochs", epochs)
     batch_size = validation.integer("batch_size", batch_size)
     lr = float(validation.positive("lr", lr, ndim=0))
-    if float(validation.finite("beta", beta, ndim=0)) < 0:
-        raise ValueError(f"beta must be at least 0, got {beta:g}")
+    _weight(beta, 0.0)
     generator = or_seed_zero(generator)
     model.to(device or default_device())
     images = as_images(model, images, "images")
@@ -63,7 +64,7 @@ def train_vae(
     steps = epochs * math.ceil(len(images) / batch_size)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: _lr_factor(s, steps))
-    trace = []
+    trace, done = [], 0
     bar = tqdm(total=steps, disable=not progress, file=sys.stdout, mininterval=1.0, ncols=90)
     try:
         for epoch in range(epochs):
@@ -71,11 +72,12 @@ def train_vae(
             order = shuffled(len(images), generator).to(images.device)
             for batch in order.split(batch_size):
                 recon, kl = sampled_terms(model, images.index_select(0, batch), generator)
-                loss = (beta * kl - recon).mean()
+                loss = (_weight(beta, done / steps) * kl - recon).mean()
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
                 schedule.step()
+                done += 1
                 sums += recon.sum().item(), kl.sum().item(), len(batch)
                 _report(bar, epoch, sums)
             _record(trace, model, sums, test_images)
@@ -94,6 +96,13 @@ def train_vae(
 def _lr_factor(step, steps):
     warm = max(1, steps // 20)
     return min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def _weight(beta, share):
+    value = float(validation.finite("beta", beta(share) if callable(beta) else beta, ndim=0))
+    if value < 0:
+        raise ValueError(f"beta must be at least 0, got {value:g}")
+    return value
 
 
 def _report(bar, epoch, sums):
