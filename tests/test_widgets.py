@@ -39,7 +39,7 @@ def shown(monkeypatch):
         return None
 
     monkeypatch.setattr(widgets, "display", display)
-    monkeypatch.setattr(widgets, "_bundle", lambda figure: figure)
+    monkeypatch.setattr(widgets, "_bundle", lambda figure, text=None: figure)
     return handle
 
 

@@ -29,10 +29,11 @@ def explore(draw, *, figsize=(6, 3.5), ncols=1, **sliders):
 
     def moved(_):
         try:
-            figure = picture(draw, values(), figsize=figsize, ncols=ncols, like=start)
+            shown = _bundle(picture(draw, values(), figsize=figsize, ncols=ncols, like=start))
         except Exception as error:  # a callback's traceback would be shown nowhere
-            figure = _message(f"{type(error).__name__}: {error}", figsize)
-        handle.update(_bundle(figure), raw=True)
+            text = f"{type(error).__name__}: {error}"
+            shown = _bundle(_message(text, figsize), text)
+        handle.update(shown, raw=True)
 
     start = picture(draw, values(), figsize=figsize, ncols=ncols)
     box = ipywidgets.VBox(list(controls.values()))._repr_mimebundle_()
@@ -71,9 +72,9 @@ def png(figure):
     return buffer.getvalue()
 
 
-def _bundle(figure):
+def _bundle(figure, text=None):
     data = base64.b64encode(png(figure)).decode("ascii")
-    return {"image/png": data, "text/plain": repr(figure)}
+    return {"image/png": data, "text/plain": text or repr(figure)}
 
 
 def _message(text, figsize):
