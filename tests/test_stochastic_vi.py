@@ -220,6 +220,76 @@ def test_sticking_the_landing_has_no_noise_at_the_posterior_and_reparam_has(make
     assert plain.std(0).max() > 0.1
 
 
+def without_known_chain(family):
+    """The same family as a type of its own, which is left to autograd."""
+    family.__class__ = type("Other", (type(family),), {})
+    return family
+
+
+@pytest.mark.parametrize("make", [DiagonalNormal, FullNormal])
+@pytest.mark.parametrize("estimator", ["reparam", "stl"])
+def test_the_closed_form_of_a_gaussian_step_is_what_autograd_finds(make, estimator):
+    options = {"num_steps": 25, "num_samples": 3, "lr": 0.1, "progress": False}
+    options |= {"estimator": estimator, "average": False}
+    known, other = scrambled(make(3)), without_known_chain(scrambled(make(3)))
+    fits = [fit_stochastic(polynomial_well, family, **options) for family in (known, other)]
+    assert fits[0].elbos == pytest.approx(fits[1].elbos, abs=1e-9)
+    for p, peer in zip(known.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(p, peer, rtol=0, atol=1e-9)
+    assert (fits[0].elbos[1:] != fits[0].elbos[:-1]).all()
+
+
+def polynomial_well(z):
+    return -polynomial(z) - 0.3 * (z**4).sum(1)
+
+
+def test_a_subclass_with_another_sampler_is_not_taken_for_its_parent():
+    class Shifted(DiagonalNormal):
+        """N(mean + 5, std²)."""
+
+        def sample(self, num_samples, generator=None):
+            return super().sample(num_samples, generator) + 5
+
+        def log_prob(self, z):
+            return super().log_prob(z - 5)
+
+    family = Shifted(1)
+    fit_stochastic(quadratic_well, family, num_steps=800, num_samples=8, lr=0.05, progress=False)
+    assert family.mean.item() == pytest.approx(-5, abs=0.05)
+
+
+def test_a_frozen_parameter_stays_and_the_others_learn():
+    family = FullNormal(2)
+    family.log_diag.requires_grad_(False)
+    fit_stochastic(
+        lambda z: quadratic_well(z - 3), family, num_steps=800, num_samples=8, lr=0.05,
+        progress=False,
+    )  # fmt: skip
+    assert family.mean.detach().numpy() == pytest.approx([3, 3], abs=0.05)
+    assert (family.log_diag == 0).all()
+
+
+def test_the_steps_are_those_of_torchs_adam():
+    generator, start = seeded(), torch.tensor([0.5, -2.0], dtype=torch.float64)
+    ours, peer = DiagonalNormal(1).double(), nn.Parameter(start.clone())
+    with torch.no_grad():
+        ours.mean.fill_(start[0])
+        ours.log_std.fill_(start[1])
+    fit_stochastic(
+        quadratic_well, ours, num_steps=40, num_samples=2, lr=0.07, generator=generator,
+        progress=False, decay=False, average=False, estimator="reparam",
+    )  # fmt: skip
+    generator, optimizer = seeded(), torch.optim.Adam([peer], lr=0.07)
+    for _ in range(40):
+        eps = torch.randn((2, 1), generator=generator, dtype=torch.float64)
+        optimizer.zero_grad()
+        # minus the ELBO: half of z² on average, less the entropy, which is log_std
+        (0.5 * ((peer[0] + peer[1].exp() * eps) ** 2).sum(1).mean() - peer[1]).backward()
+        optimizer.step()
+    found = torch.cat([ours.mean, ours.log_std])
+    torch.testing.assert_close(found, peer, rtol=0, atol=1e-10)
+
+
 @pytest.mark.parametrize("dim", [1, 10, 50])
 def test_gaussian_targets_are_reached_in_mean_covariance_and_evidence(dim):
     log_joint, mean, cov, log_z = normal_target(dim)
@@ -463,6 +533,21 @@ def test_interrupting_keeps_the_fit(capsys):
     assert 1.0 < fit.params.mean.item() <= 3.1
 
 
+@pytest.mark.parametrize("average", [True, False])
+def test_interrupting_the_first_step_keeps_the_start(average):
+    def log_joint(z):
+        if len(z) == 4:  # not in the look before the first step
+            raise KeyboardInterrupt
+        return quadratic_well(z)
+
+    family = DiagonalNormal(1)
+    fit = fit_stochastic(
+        log_joint, family, num_steps=9, num_samples=4, lr=0.1, progress=False, average=average
+    )
+    assert fit.n_iter == 0
+    assert family.mean.item() == family.log_std.item() == 0.0
+
+
 def test_a_second_call_goes_on_from_the_first():
     log_joint, mean, _, log_z = normal_target(2)
     family = FullNormal(2).double()
@@ -486,6 +571,14 @@ def quadratic_well(z):
     return -0.5 * (z**2).sum(1)
 
 
+def two_weights(z):
+    return quadratic_well(z) + z @ torch.ones(2)
+
+
+def frozen(family):
+    return family.requires_grad_(False)
+
+
 def nan_later(z):
     return -5 * torch.sqrt(8 - z[:, 0])  # real until q has climbed to 8
 
@@ -502,7 +595,13 @@ def nan_later(z):
         ({"log_joint": lambda z: z.numpy().sum(1)}, ValueError, "requires grad"),
         ({"log_joint": lambda z: z @ torch.ones(5)}, ValueError, "must take z of shape"),
         ({"log_joint": lambda z: z @ torch.ones(2).double()}, ValueError, "torch.float32"),
+        ({"log_joint": lambda z: torch.zeros(len(z))}, ValueError, "differentiable"),
+        ({"log_joint": lambda z: -(z**2).sum(1) + torch.inf}, ValueError, "must be finite"),
+        ({"family": DiagonalNormal(3), "log_joint": two_weights}, ValueError, "take z of shape"),
+        ({"family": CouplingFlow(3), "log_joint": two_weights}, ValueError, r"here \(4, 3\)"),
+        ({"family": frozen(DiagonalNormal(2))}, ValueError, "requires a gradient, got none"),
         ({"num_samples": 0}, ValueError, "num_samples must be an integer >= 1"),
+        ({"num_samples": 2.0}, ValueError, r"num_samples must be an integer >= 1, got 2.0"),
         ({"num_samples": 1, "estimator": "score_loo"}, ValueError, ">= 2"),
         ({"num_steps": 0}, ValueError, "num_steps"),
         ({"lr": -0.1}, ValueError, "lr must be positive"),

@@ -24,7 +24,7 @@ ising.py            spins on a graph: exact, mean field, chains, belief propagat
 diagnostics.py      effective sample size, Pareto k̂, calibration by simulation       06
 _seeding.py         torch: the generator of one who gives none                       06, 10
 stochastic_vi.py    torch: gradient estimators, families, one fitting loop           06
-                    (_vi_families.py, _vi_gradients.py)
+                    (_vi_families.py, _vi_gradients.py, _vi_steps.py)
 mixture_em.py       EM for Gaussian mixtures                                         07
                     (the sweep in one pass: _mixture_sweep.py)
 latent_features.py  binary latent factors by exact, mean-field and hard EM           08

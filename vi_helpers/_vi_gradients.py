@@ -127,6 +127,8 @@ def probe(log_joint, family, num_samples, estimator):
     seed draws the same numbers whether or not it is looked at first.
     """
     _check_estimator(estimator, num_samples)
+    if not any(p.requires_grad for p in family.parameters()):
+        raise ValueError("family must have a parameter that requires a gradient, got none")
     num = family.dim + 1  # so that (D,) cannot pass for (S,)
     z = family.sample(num, torch.Generator().manual_seed(0))
     if tuple(z.shape) != (num, family.dim):

@@ -17,7 +17,6 @@ import sys
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from vi_helpers import validation
@@ -27,9 +26,11 @@ from vi_helpers._vi_families import DiagonalNormal as DiagonalNormal
 from vi_helpers._vi_families import FullNormal as FullNormal
 from vi_helpers._vi_families import MixtureNormal as MixtureNormal
 from vi_helpers._vi_gradients import Minibatch as Minibatch
-from vi_helpers._vi_gradients import elbo_estimate, probe, surrogate
+from vi_helpers._vi_gradients import elbo_estimate, probe
 from vi_helpers._vi_gradients import gradient_samples as gradient_samples
 from vi_helpers._vi_gradients import log_weights as log_weights
+from vi_helpers._vi_gradients import surrogate as surrogate
+from vi_helpers._vi_steps import Adam, WindowMean, estimator_of
 from vi_helpers.results import FitResult, tolerance, warn_not_converged
 
 FINAL_SAMPLES = 1000
@@ -79,19 +80,17 @@ def fit_stochastic(
     window = validation.integer("window", window, minimum=2)
     tol, generator = tolerance(tol), or_seed_zero(generator)
     probe(log_joint, family, num_samples, estimator)
-    params = [p for p in family.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(params, lr=lr, fused=True)
+    climber, window_mean = Adam(family), WindowMean()
+    estimates = estimator_of(log_joint, family, climber.params, num_samples, generator, estimator)
     decay = tol == 0 if decay is None else decay
-    trace, tail, met, interrupted = [], _Tail(params), False, False
+    trace, met, interrupted = [], False, False
     bar = tqdm(total=num_steps, disable=not progress, file=sys.stdout, mininterval=1.0, ncols=90)
     try:
         for step in range(num_steps):
-            if decay:
-                optimizer.param_groups[0]["lr"] = lr * min(1.0, 2 - 2 * step / num_steps)
-            trace.append(
-                _step(log_joint, family, num_samples, generator, estimator, optimizer, step)
-            )
-            tail.add()
+            elbo, slopes = estimates()
+            trace.append(_checked(elbo, slopes, step))
+            climber.step(slopes, lr * min(1.0, 2 - 2 * step / num_steps) if decay else lr)
+            window_mean.add(climber.values)
             bar.update()
             if (step + 1) % window == 0:
                 bar.set_postfix_str(f"ELBO {np.mean(trace[-window:]):.3f}", refresh=False)
@@ -99,14 +98,14 @@ def fit_stochastic(
                 met = tol > 0 and rise + 2 * error < tol
                 if met:
                     break
-                tail.next_window()
+                window_mean.next_window()
     except KeyboardInterrupt:
         print(f"\ninterrupted at step {len(trace)} of {num_steps}: the fit so far is kept")
         interrupted = True
     finally:
         bar.close()
-    if average and trace:
-        tail.write_mean()
+    if average and window_mean.count:
+        climber.write(window_mean())
     elbo = elbo_estimate(log_joint, family, max(FINAL_SAMPLES, num_samples), generator)
     rise, error = _rise(trace, window)
     if tol == 0:
@@ -117,20 +116,14 @@ def fit_stochastic(
     return StochasticFit(family, np.array([*trace, elbo[0]]), met, len(trace), elbo[1])
 
 
-def _step(log_joint, family, num_samples, generator, estimator, optimizer, step):
-    """One step of Adam; returns the estimate of the ELBO that it used."""
-    objective, elbo = surrogate(log_joint, family, num_samples, generator, estimator)
-    optimizer.zero_grad()
-    objective.neg().backward()
-    elbo = elbo.item()
-    (params,) = (group["params"] for group in optimizer.param_groups)
-    slope = sum(p.grad.sum() for p in params if p.grad is not None).item()
+def _checked(elbo, slopes, step):
+    """The ELBO as a float; FloatingPointError unless it and its gradient are finite."""
+    elbo, slope = elbo.item(), slopes.sum().item()
     if not math.isfinite(elbo + slope):  # before the step, so that the family stays finite
         raise FloatingPointError(
             f"fit_stochastic diverged at step {step}: the ELBO is {elbo:g}, the sum of its "
-            f"gradient {-slope:g}; try a smaller lr, more samples or a start closer to the target"
+            f"gradient {slope:g}; try a smaller lr, more samples or a start closer to the target"
         )
-    optimizer.step()
     return elbo
 
 
@@ -141,29 +134,3 @@ def _rise(trace, window):
     late, early = np.array(trace[-window:]), np.array(trace[-2 * window : -window])
     error = math.sqrt((late.var(ddof=1) + early.var(ddof=1)) / window)
     return float(late.mean() - early.mean()), error
-
-
-class _Tail:
-    """The mean of the parameters over this window and the one before."""
-
-    def __init__(self, params):
-        self.params, self.before, self.now = params, self._empty(params), self._empty(params)
-
-    @staticmethod
-    def _empty(params):
-        return 0, [torch.zeros_like(p) for p in params]
-
-    @torch.no_grad()
-    def add(self):
-        count, sums = self.now
-        torch._foreach_add_(sums, self.params)
-        self.now = count + 1, sums
-
-    def next_window(self):
-        self.before, self.now = self.now, self._empty(self.params)
-
-    @torch.no_grad()
-    def write_mean(self):
-        count = self.before[0] + self.now[0]
-        for p, before, now in zip(self.params, self.before[1], self.now[1], strict=True):
-            p.copy_((before + now) / count)
