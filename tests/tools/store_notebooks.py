@@ -18,6 +18,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 CELL_METADATA = {"tags", "jupyter", "nbgrader", "deletable", "editable", "alt", "slideshow"}
+CELL_METADATA |= {"choices", "answer"}  # of a Predict cell: the site offers them
 TAGS = {
     "nbval-ignore-output",
     "nbval-check-output",

@@ -1,0 +1,131 @@
+"""Build the site of the course into docs/_build/html.
+
+    python docs/build.py                everything; sliders are drawn where the cache is out of date
+    python docs/build.py --fast         older pictures of the sliders will do; none are drawn
+    python docs/build.py --no-sliders   the stored pictures in their place, in seconds
+    python docs/build.py --pdf          also cheat sheet and glossary as PDF (needs Chromium)
+    python docs/build.py --slides       also the notebooks as slides, into docs/_build/html/slides
+
+Nothing is executed but the cells up to the last slider of a notebook.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from importlib.metadata import files
+from pathlib import Path
+
+import nbformat
+
+sys.path.insert(0, str(Path(__file__).parent))
+import lists
+import pages
+import sliders
+
+HERE = Path(__file__).parent
+
+
+def repository():
+    """The address that the launch buttons need: a setting, or the git remote if it is on the web.
+
+    Never guessed: a remote that is a folder, or none, gives an empty string, and no buttons.
+    """
+    if "COURSE_REPOSITORY" in os.environ:
+        return os.environ["COURSE_REPOSITORY"]
+    command = ["git", "-C", str(HERE), "remote", "get-url", "origin"]
+    remote = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    remote = re.sub(r"^(?:ssh://)?git@([^:/]+)[:/]", r"https://\1/", remote)
+    on_the_web = re.fullmatch(
+        r"https://(?:[^@/]+@)?([\w.-]+\.\w+/[^/]+/[^/]+?)(?:\.git)?/?", remote
+    )
+    return f"https://{on_the_web[1]}" if on_the_web else ""
+
+
+def mathjax():
+    """The one file of MathJax that the pages need, from the package that ships it."""
+    (file,) = [f for f in files("sphinx-mathjax-offline") if f.name == "tex-svg-full.js"]
+    return file.locate()
+
+
+def prepare(source, static, cache, draw="all"):
+    """Write the pages and lists that Sphinx reads, and into static what it need not touch.
+
+    draw : "all" draws what is out of date, "cached" takes old pictures, "none" shows no sliders
+    """
+    source.mkdir(parents=True)
+    (static / "mathjax").mkdir(parents=True)
+    shutil.copy(mathjax(), static / "mathjax")
+    named = lists.cells_named_by_the_glossary()
+    for path in pages.NOTEBOOKS:
+        notebook = pages.read(path)
+        shown = {}
+        if draw != "none" and pages.explore_cells(notebook):
+            folder = sliders.cached(path, cache, stale=draw == "cached")
+            if folder is None and draw == "all":
+                started = time.time()
+                folder = sliders.draw_in_advance(path, cache)
+                print(f"{path.name}: sliders drawn in {time.time() - started:.0f} s", flush=True)
+            if folder is not None:
+                shutil.copytree(folder, static / "frames" / path.stem, copy_function=os.link)
+                alts = {c.id: c.metadata.get("alt", "") for c in notebook.cells}
+                shown = sliders.html(folder, f"_static/frames/{path.stem}", alts)
+        nbformat.write(pages.page(notebook, shown, named), source / path.name)
+    for name, text in {
+        "cheatsheet.md": lists.cheatsheet(),
+        "glossary.md": lists.glossary(),
+    }.items():
+        (source / name).write_text(text, encoding="utf-8")
+    (source / "index.md").write_text(index(), encoding="utf-8")
+
+
+def index():
+    """The first page: docs/index.md with the table of contents from the notebooks."""
+    text = (HERE / "index.md").read_text(encoding="utf-8")
+    return text.replace("PAGES", "\n".join(path.stem for path in pages.NOTEBOOKS))
+
+
+def build(out, cache, draw="all", strict=True):
+    """Build the site into the folder out / html; return that folder."""
+    from sphinx.cmd.build import build_main
+
+    source, html = out / "source", out / "html"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.rmtree(html, ignore_errors=True)
+    prepare(source, html / "_static", cache, draw)
+    os.environ["COURSE_REPOSITORY"] = repository()
+    options = ["-W", "--keep-going"] if strict else []
+    folders = ["-c", str(HERE), "-d", str(out / "doctrees"), str(source), str(html)]
+    if build_main(["-q", "-b", "html", *options, *folders]):
+        raise SystemExit("Sphinx found something to mend: see above")
+    for path in pages.NOTEBOOKS:  # what the reader downloads is the notebook of the course
+        shutil.copy(path, html / "_sources" / path.name)
+    (html / ".nojekyll").touch()
+    return html
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fast", action="store_true", help="old pictures of the sliders will do")
+    parser.add_argument("--no-sliders", action="store_true", help="stored pictures only")
+    parser.add_argument("--pdf", action="store_true", help="also the two lists as PDF")
+    parser.add_argument("--slides", action="store_true", help="also the slides")
+    parser.add_argument("--out", type=Path, default=HERE / "_build")
+    options = parser.parse_args(arguments)
+    draw = "none" if options.no_sliders else "cached" if options.fast else "all"
+    html = build(options.out, HERE / "_build" / "frames", draw)
+    if options.slides:
+        import slides
+
+        slides.write(html)
+    if options.pdf:
+        lists.write_pdfs(html)
+    size = sum(f.stat().st_size for f in html.rglob("*") if f.is_file())
+    print(f"{html / 'index.html'}: {size / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,164 @@
+"""Draw a notebook's sliders in advance, at a grid of their places.
+
+    python docs/frames.py notebooks/01_kl_divergence.ipynb FOLDER
+
+runs the cells of the notebook up to its last `explore`, with `explore` replaced by a recorder that
+calls the same draw at every place of the grid. FOLDER then holds one WebP picture a place and
+sliders.json; sliders.py makes from it what the page shows and _static/sliders.js moves.
+"""
+
+import itertools
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pages
+
+MOST = 120  # pictures of one group of sliders; beyond, the grid is coarser than the sliders
+DPI = 110
+COLOURS = 96
+
+
+# --- which places -------------------------------------------------------------------------------
+
+
+def all_values(control):
+    """Every value of an ipywidgets control, with the words that the reader sees."""
+    if hasattr(control, "options"):
+        labels = [str(label) for label in control._options_labels]
+        return list(zip(control._options_values, labels, strict=True))
+    count = round((control.max - control.min) / control.step)
+    values = [control.min + control.step * i for i in range(count + 1)]
+    if isinstance(control.min, int) and isinstance(control.step, int):
+        return [(value, str(value)) for value in values]
+    values = [round(value, 10) for value in values]
+    return [(value, f"{value:g}") for value in values]
+
+
+def thin(count, start, wanted):
+    """At most `wanted` of range(count), evenly spread, both ends and the start among them."""
+    if wanted >= count:
+        return list(range(count))
+    spread = np.linspace(0, count - 1, max(wanted, 2)).round().astype(int)
+    inner = min(range(1, len(spread) - 1), key=lambda i: abs(spread[i] - start), default=None)
+    if start not in spread and inner is not None:
+        spread[inner] = start
+    return sorted({int(i) for i in spread} | {start})
+
+
+def sizes(counts, most=MOST):
+    """How many places each slider gets, so that their combinations are at most `most`."""
+    wanted = list(counts)
+    while np.prod(wanted) > most:
+        longest = int(np.argmax(wanted))
+        wanted[longest] -= 1
+    return wanted
+
+
+def grid(controls, most=MOST):
+    """name -> (values, labels, index of the start, whether places are left out)."""
+    values = {name: all_values(control) for name, control in controls.items()}
+    starts = {}
+    for name, control in controls.items():
+        distance = [
+            value != control.value if hasattr(control, "options") else abs(value - control.value)
+            for value, _ in values[name]
+        ]
+        starts[name] = int(np.argmin(distance))
+    wanted = sizes([len(v) for v in values.values()], most)
+    axes = {}
+    for (name, pairs), number in zip(values.items(), wanted, strict=True):
+        kept = thin(len(pairs), starts[name], number)
+        chosen, labels = zip(*(pairs[i] for i in kept), strict=True)
+        axes[name] = (chosen, labels, kept.index(starts[name]), len(kept) < len(pairs))
+    return axes
+
+
+# --- recording ----------------------------------------------------------------------------------
+
+
+class Recorder:
+    """Stands in for vi_helpers.widgets.explore; keeps the pictures of every group of sliders."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.cell = None
+        self.groups = []
+
+    def __call__(self, draw, *, figsize=(6, 3.5), ncols=1, **sliders):
+        from vi_helpers.widgets import _control
+
+        controls = {name: _control(name, spec) for name, spec in sliders.items()}
+        axes = grid(controls)
+        prefix = f"{self.cell}-{sum(g['cell'] == self.cell for g in self.groups)}"
+        for place in itertools.product(*(range(len(axis[0])) for axis in axes.values())):
+            values = {name: axis[0][i] for (name, axis), i in zip(axes.items(), place, strict=True)}
+            file = self.folder / f"{prefix}-{'-'.join(map(str, place))}.webp"
+            try:
+                size = picture(draw, values, figsize, ncols, file)
+            except Exception as error:
+                raise RuntimeError(f"{draw.__name__} failed at {values}") from error
+        names = {name: c.description or name for name, c in controls.items()}
+        self.groups.append(
+            {
+                "cell": self.cell,
+                "prefix": prefix,
+                "size": size,
+                "sliders": [
+                    {"name": names[n], "labels": list(labels), "start": start, "thinned": thinned}
+                    for n, (_, labels, start, thinned) in axes.items()
+                ],
+            }
+        )
+        return controls
+
+
+def picture(draw, values, figsize, ncols, file):
+    """Draw one place as vi_helpers.widgets does, and store it; return (width, height)."""
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    figure, ax = plt.subplots(1, ncols, figsize=figsize, layout="constrained", dpi=DPI)
+    try:
+        draw(**values, ax=ax)
+        figure.canvas.draw()
+        image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
+    finally:
+        plt.close(figure)
+    image.quantize(COLOURS, dither=Image.Dither.NONE).convert("RGB").save(
+        file, "WEBP", lossless=True, quality=60, method=4
+    )
+    return image.size
+
+
+def record(path, folder):
+    """Run the notebook's cells up to its last slider in this process; fill the folder."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from IPython.core.interactiveshell import InteractiveShell
+
+    import vi_helpers.widgets
+
+    notebook = pages.read(path)
+    last = pages.explore_cells(notebook)[-1].id
+    recorder = vi_helpers.widgets.explore = Recorder(folder)
+    shell = InteractiveShell.instance()
+    os.chdir(Path(path).parent)
+    for cell in notebook.cells:
+        if cell.cell_type != "code" or "solution" in cell.metadata.get("tags", []):
+            continue
+        recorder.cell = cell.id
+        result = shell.run_cell(cell.source, store_history=False)
+        if "raises-exception" not in cell.metadata.get("tags", []):
+            result.raise_error()
+        if cell.id == last:
+            break
+    manifest = json.dumps({"groups": recorder.groups}, ensure_ascii=False, indent=1)
+    (recorder.folder / "sliders.json").write_text(manifest, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    record(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve())

@@ -1,0 +1,91 @@
+"""The pictures of the sliders: kept between builds, shown without a kernel."""
+
+import hashlib
+import html as markup
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pages
+
+FRAMES = Path(__file__).with_name("frames.py")
+
+
+def key(notebook):
+    """A hash of all that the pictures depend on: the code up to the last slider, and ours."""
+    digest = hashlib.sha256()
+    last = pages.explore_cells(notebook)[-1].id
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            digest.update(f"{cell.id}\n{cell.source}\n".encode())
+        if cell.id == last:
+            break
+    for file in sorted((pages.ROOT / "vi_helpers").rglob("*.py")):
+        digest.update(file.read_bytes())
+    digest.update(FRAMES.read_bytes())
+    digest.update(" ".join(map(version, ("matplotlib", "numpy", "torch"))).encode())
+    return digest.hexdigest()[:12]
+
+
+def cached(path, cache, stale=False):
+    """The folder of the notebook's pictures, or None; with stale=True an older one will do."""
+    wanted = cache / f"{path.stem}-{key(pages.read(path))}"
+    if (wanted / "sliders.json").exists():
+        return wanted
+    older = [f.parent for f in cache.glob(f"{path.stem}-*/sliders.json")]
+    return max(older, key=lambda f: f.stat().st_mtime) if stale and older else None
+
+
+def draw_in_advance(path, cache):
+    """Fill the cache for one notebook, in a process of its own; return its folder."""
+    folder = cache / f"{path.stem}-{key(pages.read(path))}"
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="unfinished-") as unfinished:
+        command = [sys.executable, str(FRAMES), str(path), unfinished]
+        environment = {**os.environ, "MPLBACKEND": "agg"}
+        run = subprocess.run(command, capture_output=True, text=True, env=environment)
+        if run.returncode:
+            words = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr)
+            raise SystemExit(f"{path.name}: the sliders could not be drawn\n{words[-3000:]}")
+        for old in cache.glob(f"{path.stem}-*"):
+            shutil.rmtree(old)
+        shutil.copytree(unfinished, folder)
+    return folder
+
+
+def html(folder, address, alts):
+    """cell id -> list of HTML: a picture at the start values, and a range input a slider.
+
+    address : where the folder's pictures are seen from the page; alts : cell id -> text
+    """
+    found = {}
+    groups = json.loads((Path(folder) / "sliders.json").read_text(encoding="utf-8"))["groups"]
+    for group in groups:
+        inputs = []
+        for slider in group["sliders"]:
+            labels, start = slider["labels"], slider["start"]
+            inputs.append(
+                f"<label><span>{markup.escape(slider['name'])}</span>"
+                f'<input type="range" min="0" max="{len(labels) - 1}" step="1" value="{start}" '
+                f"data-labels='{markup.escape(json.dumps(labels, ensure_ascii=False))}' "
+                f'aria-valuetext="{markup.escape(labels[start])}">'
+                f"<output>{markup.escape(labels[start])}</output></label>"
+            )
+        place = "-".join(str(slider["start"]) for slider in group["sliders"])
+        width, height = group["size"]
+        alt = markup.escape(alts.get(group["cell"], ""))
+        coarse = any(slider["thinned"] for slider in group["sliders"])
+        note = "<p>The sliders take coarser steps here than in JupyterLab.</p>" if coarse else ""
+        found.setdefault(group["cell"], []).append(
+            f'<div class="sliders" data-frames="{address}/{group["prefix"]}">'
+            f'<div class="controls" hidden>{"".join(inputs)}{note}</div>'
+            f'<img src="{address}/{group["prefix"]}-{place}.webp" alt="{alt}" '
+            f'width="{width}" height="{height}" loading="lazy"></div>'
+        )
+    return found
