@@ -13,8 +13,14 @@ import os
 import sys
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pages
+from IPython.core.interactiveshell import InteractiveShell
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+from vi_helpers import widgets
 
 MOST = 120  # pictures of one group of sliders; beyond, the grid is coarser than the sliders
 DPI = 110
@@ -88,18 +94,19 @@ class Recorder:
         self.groups = []
 
     def __call__(self, draw, *, figsize=(6, 3.5), ncols=1, **sliders):
-        from vi_helpers.widgets import _control
-
-        controls = {name: _control(name, spec) for name, spec in sliders.items()}
+        controls = {name: widgets._control(name, spec) for name, spec in sliders.items()}
         axes = grid(controls)
+        at_start = {name: control.value for name, control in controls.items()}
+        start = widgets.picture(draw, at_start, figsize=figsize, ncols=ncols)
         prefix = f"{self.cell}-{sum(g['cell'] == self.cell for g in self.groups)}"
         for place in itertools.product(*(range(len(axis[0])) for axis in axes.values())):
             values = {name: axis[0][i] for (name, axis), i in zip(axes.items(), place, strict=True)}
             file = self.folder / f"{prefix}-{'-'.join(map(str, place))}.webp"
             try:
-                size = picture(draw, values, figsize, ncols, file)
+                figure = widgets.picture(draw, values, figsize=figsize, ncols=ncols, like=start)
             except Exception as error:
                 raise RuntimeError(f"{draw.__name__} failed at {values}") from error
+            size = store(figure, file)
         names = {name: c.description or name for name, c in controls.items()}
         self.groups.append(
             {
@@ -115,36 +122,24 @@ class Recorder:
         return controls
 
 
-def picture(draw, values, figsize, ncols, file):
-    """Draw one place as vi_helpers.widgets does, and store it; return (width, height)."""
-    import matplotlib.pyplot as plt
-    from PIL import Image
-
-    figure, ax = plt.subplots(1, ncols, figsize=figsize, layout="constrained", dpi=DPI)
-    try:
-        draw(**values, ax=ax)
-        figure.canvas.draw()
-        image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
-    finally:
-        plt.close(figure)
+def store(figure, file):
+    """The figure as a small lossless WebP; return (width, height)."""
+    figure.set_dpi(DPI)
+    figure.set_canvas(FigureCanvasAgg(figure))
+    figure.canvas.draw()
+    image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
     image.quantize(COLOURS, dither=Image.Dither.NONE).convert("RGB").save(
-        file, "WEBP", lossless=True, quality=60, method=4
+        file, "WEBP", lossless=True, quality=60, method=2
     )
     return image.size
 
 
 def record(path, folder):
     """Run the notebook's cells up to its last slider in this process; fill the folder."""
-    import matplotlib
-
     matplotlib.use("agg")
-    from IPython.core.interactiveshell import InteractiveShell
-
-    import vi_helpers.widgets
-
     notebook = pages.read(path)
     last = pages.explore_cells(notebook)[-1].id
-    recorder = vi_helpers.widgets.explore = Recorder(folder)
+    recorder = widgets.explore = Recorder(folder)
     shell = InteractiveShell.instance()
     os.chdir(Path(path).parent)
     for cell in notebook.cells:
@@ -156,7 +151,11 @@ def record(path, folder):
             result.raise_error()
         if cell.id == last:
             break
-    manifest = json.dumps({"groups": recorder.groups}, ensure_ascii=False, indent=1)
+    package = Path(widgets.__file__).parent
+    sources = [Path(m.__file__) for n, m in sys.modules.items() if n.startswith("vi_helpers")]
+    made_with = sorted(str(file.relative_to(package)) for file in sources)
+    manifest = {"groups": recorder.groups, "made_with": made_with}
+    manifest = json.dumps(manifest, ensure_ascii=False, indent=1)
     (recorder.folder / "sliders.json").write_text(manifest, encoding="utf-8")
 
 

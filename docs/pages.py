@@ -44,10 +44,12 @@ def all_equations():
     return found
 
 
+def has_sliders(cell):
+    return cell.cell_type == "code" and re.search(r"\bexplore\(", cell.source) is not None
+
+
 def explore_cells(notebook):
-    return [
-        c for c in notebook.cells if c.cell_type == "code" and re.search(r"\bexplore\(", c.source)
-    ]
+    return [cell for cell in notebook.cells if has_sliders(cell)]
 
 
 def page(notebook, sliders=None, named=()):
@@ -64,8 +66,8 @@ def page(notebook, sliders=None, named=()):
             cell.source = anchor + LEAVES_THE_SITE.sub(r"\1", cell.source) + choices(cell)
         else:
             fold(cell)
-            if cell.id in (sliders or {}):
-                show_sliders(cell, sliders[cell.id])
+            if has_sliders(cell):
+                show_sliders(cell, (sliders or {}).get(cell.id, []))
     return notebook
 
 
@@ -104,12 +106,15 @@ def choices(cell):
 
 
 def show_sliders(cell, groups):
-    """Put sliders that need no kernel where the live ones and their picture are stored."""
-    kept = [
-        o
-        for o in cell.outputs
-        if "image/png" not in o.get("data", {})
-        and not str(o.get("data", {}).get("text/plain", "")).startswith("Sliders (")
-    ]
+    """Put sliders that need no kernel where the hint and the picture of the live ones are stored.
+
+    Without any, the picture stays and only the hint goes.
+    """
+    kept = []
+    for output in cell.outputs:
+        data = output.get("data", {})
+        hint = data.get("text/plain", "").startswith(("Sliders", "Move the sliders"))
+        if not hint and not (groups and "image/png" in data):
+            kept.append(output)
     shown = [nbformat.v4.new_output("display_data", {"text/html": html}) for html in groups]
     cell.outputs = kept + shown

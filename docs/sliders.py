@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,8 +16,12 @@ import pages
 FRAMES = Path(__file__).with_name("frames.py")
 
 
-def key(notebook):
-    """A hash of all that the pictures depend on: the code up to the last slider, and ours."""
+def key(notebook, made_with):
+    """A hash of all that the pictures depend on.
+
+    That is the notebook's code up to its last slider, the modules of the package that it loaded
+    (made_with), and how pictures are made.
+    """
     digest = hashlib.sha256()
     last = pages.explore_cells(notebook)[-1].id
     for cell in notebook.cells:
@@ -26,36 +29,35 @@ def key(notebook):
             digest.update(f"{cell.id}\n{cell.source}\n".encode())
         if cell.id == last:
             break
-    for file in sorted((pages.ROOT / "vi_helpers").rglob("*.py")):
-        digest.update(file.read_bytes())
-    digest.update(FRAMES.read_bytes())
+    for file in [FRAMES, *(pages.ROOT / "vi_helpers" / name for name in made_with)]:
+        digest.update(file.read_bytes() if file.exists() else b"gone")
     digest.update(" ".join(map(version, ("matplotlib", "numpy", "torch"))).encode())
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()
 
 
 def cached(path, cache, stale=False):
     """The folder of the notebook's pictures, or None; with stale=True an older one will do."""
-    wanted = cache / f"{path.stem}-{key(pages.read(path))}"
-    if (wanted / "sliders.json").exists():
-        return wanted
-    older = [f.parent for f in cache.glob(f"{path.stem}-*/sliders.json")]
-    return max(older, key=lambda f: f.stat().st_mtime) if stale and older else None
+    folder = cache / path.stem
+    if not (folder / "key").exists():
+        return None
+    made_with = json.loads((folder / "sliders.json").read_text(encoding="utf-8"))["made_with"]
+    fresh = (folder / "key").read_text() == key(pages.read(path), made_with)
+    return folder if fresh or stale else None
 
 
 def draw_in_advance(path, cache):
     """Fill the cache for one notebook, in a process of its own; return its folder."""
-    folder = cache / f"{path.stem}-{key(pages.read(path))}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache, prefix="unfinished-") as unfinished:
-        command = [sys.executable, str(FRAMES), str(path), unfinished]
-        environment = {**os.environ, "MPLBACKEND": "agg"}
-        run = subprocess.run(command, capture_output=True, text=True, env=environment)
-        if run.returncode:
-            words = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr)
-            raise SystemExit(f"{path.name}: the sliders could not be drawn\n{words[-3000:]}")
-        for old in cache.glob(f"{path.stem}-*"):
-            shutil.rmtree(old)
-        shutil.copytree(unfinished, folder)
+    folder = cache / path.stem
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    command = [sys.executable, str(FRAMES), str(path), str(folder)]
+    environment = {**os.environ, "MPLBACKEND": "agg"}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if run.returncode:
+        words = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr)
+        raise SystemExit(f"{path.name}: the sliders could not be drawn\n{words[-3000:]}")
+    made_with = json.loads((folder / "sliders.json").read_text(encoding="utf-8"))["made_with"]
+    (folder / "key").write_text(key(pages.read(path), made_with))
     return folder
 
 

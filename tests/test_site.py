@@ -1,0 +1,351 @@
+"""The web site: what stands on it is what the notebooks hold, and every link leads somewhere."""
+
+import html
+import json
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+for needed in ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_revealjs"):
+    pytest.importorskip(needed, reason='the site needs: python -m pip install -e ".[course,site]"')
+
+sys.path.insert(0, str(DOCS))
+import build  # noqa: E402
+import frames  # noqa: E402
+import lists  # noqa: E402
+import pages  # noqa: E402
+import sliders  # noqa: E402
+
+EQUATIONS = pages.all_equations()
+SELECTION = {
+    tag: entry
+    for s in lists.load("cheatsheet.toml")["section"]
+    for tag, entry in s["equations"].items()
+}
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The site with the stored pictures, built strictly: a warning of Sphinx is an error."""
+    out = tmp_path_factory.mktemp("site")
+    command = [sys.executable, str(DOCS / "build.py"), "--no-sliders", "--out", str(out)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return out / "html"
+
+
+@pytest.fixture(scope="session")
+def texts(site):
+    return {f.name: f.read_text(encoding="utf-8") for f in site.glob("*.html")}
+
+
+# --- the built site -----------------------------------------------------------------------------
+
+
+def test_every_notebook_is_a_page_and_can_be_downloaded_as_it_is_stored(site, texts):
+    assert len(pages.NOTEBOOKS) == 12
+    for path in pages.NOTEBOOKS:
+        text = texts[f"{path.stem}.html"]
+        assert f"_sources/{path.name}" in text
+        assert (site / "_sources" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_every_link_within_the_site_leads_to_a_file_and_a_place_in_it(site, texts):
+    ids = {name: set(re.findall(r'\bid="([^"]+)"', text)) for name, text in texts.items()}
+    count = 0
+    for name, text in texts.items():
+        for target in re.findall(r'\b(?:href|src)="([^"]*)"', text):
+            if re.match(r"[a-z]+:|//", target):
+                continue
+            file, _, place = html.unescape(target).partition("#")
+            file = unquote(file.partition("?")[0]) or name
+            assert (site / file).exists(), f"{name} points to {target}"
+            if place and file in ids:
+                assert unquote(place) in ids[file], f"{name} points to {target}"
+            count += 1
+    assert count > 1000
+
+
+def test_nothing_is_loaded_from_elsewhere(site, texts):
+    loading = r'<(?:script|img|iframe|source)[^>]*\bsrc="([^"]*)"|<link[^>]*\bhref="([^"]*)"'
+    for name, text in texts.items():
+        for found in re.findall(loading, text):
+            assert not re.match(r"(?:https?:)?//", "".join(found)), f"{name} loads {found}"
+    for sheet in site.rglob("*.css"):
+        addresses = re.findall(r"url\(['\"]?([^)'\"]+)|@import ['\"]([^'\"]+)", sheet.read_text())
+        assert not [a for pair in addresses for a in pair if re.match(r"(?:https?:)?//", a)], sheet
+
+
+def test_every_equation_has_its_place_and_every_cited_number_leads_to_it(texts):
+    for tag, (stem, _) in EQUATIONS.items():
+        place = f"eq-{tag.replace('.', '-')}"
+        assert texts[f"{stem}.html"].count(f'id="{place}"') == 1, tag
+    cited = re.findall(r'class="eqref[^"]*" href="([^"#]*)#(eq-[\d-]+)"', "".join(texts.values()))
+    assert len(cited) > 250
+    for path in pages.NOTEBOOKS:
+        main = texts[f"{path.stem}.html"].partition("<article")[2].partition("</article>")[0]
+        prose = re.sub(
+            r"(?s)<pre>.*?</pre>|<a [^>]*>.*?</a>|<h\d>.*?</h\d>|<summary.*?</summary>", "", main
+        )
+        plain = {tag for tag in re.findall(r"\((\d+\.\d+)\)", prose) if tag in EQUATIONS}
+        assert plain == set(), f"{path.stem} cites {plain} without a link"
+
+
+def test_solutions_checks_and_drawing_cells_are_folded_and_predictions_hide_their_output(texts):
+    for path in pages.NOTEBOOKS:
+        text = texts[f"{path.stem}.html"]
+        shown = re.sub(r"(?s)<details.*?</details>", "", text)
+        assert "# Solution" in re.sub("<[^>]+>", "", text)
+        visible = html.unescape(re.sub("<[^>]+>", "", shown))
+        assert not re.search(r"(?m)^\s*# (?:Solution|Figure: )", visible)
+        assert "(solution): correct" not in visible
+        assert not re.search(r"# Check \d", visible)
+
+
+def test_every_picture_has_a_text_alternative(texts):
+    for name, text in texts.items():
+        article = text.partition("<article")[2].partition("</article>")[0]
+        for tag in re.findall(r"<img [^>]*>", article):
+            alt = re.search(r'alt="([^"]*)"', tag)
+            assert alt and len(alt[1]) > 20 and "_build" not in alt[1], f"{name}: {tag}"
+
+
+def test_a_page_is_made_from_a_copy():
+    notebook = pages.read(pages.NOTEBOOKS[1])
+    before = json.dumps(notebook)
+    pages.page(notebook)
+    assert json.dumps(notebook) == before
+
+
+# --- launch buttons -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("https://github.com/someone/course.git", "https://github.com/someone/course"),
+        ("https://github.com/someone/course", "https://github.com/someone/course"),
+        ("git@github.com:someone/course.git", "https://github.com/someone/course"),
+        ("ssh://git@gitlab.org/someone/course.git", "https://gitlab.org/someone/course"),
+        ("https://name:secret@github.com/someone/course.git", "https://github.com/someone/course"),
+        ("/srv/git/course.git", ""),
+        ("../course", ""),
+        ("http://localhost:3000/someone/course.git", ""),
+        ("", ""),
+    ],
+)
+def test_the_repository_is_taken_from_the_remote_and_never_guessed(remote, address, monkeypatch):
+    monkeypatch.delenv("COURSE_REPOSITORY", raising=False)
+    answer = subprocess.CompletedProcess([], 0, stdout=remote + "\n")
+    monkeypatch.setattr(build.subprocess, "run", lambda *_, **__: answer)
+    assert build.repository() == address
+
+
+def test_there_are_launch_buttons_only_with_a_repository(monkeypatch):
+    options = {}
+    for repository in ("", "https://github.com/someone/course"):
+        monkeypatch.setenv("COURSE_REPOSITORY", repository)
+        options[repository] = runpy.run_path(str(DOCS / "conf.py"))["html_theme_options"]
+    assert "launch_buttons" not in options[""] and "repository_url" not in options[""]
+    assert "binderhub_url" in options["https://github.com/someone/course"]["launch_buttons"]
+
+
+# --- cheat sheet and glossary -------------------------------------------------------------------
+
+
+def in_one_line(formula):
+    """The formula without spaces and without what breaks it into lines."""
+    return "".join(re.sub(r"\\(?:begin|end)\{aligned\}|\\\\|&|\{\}", "", formula).split())
+
+
+def test_every_equation_of_the_cheat_sheet_is_the_one_that_its_name_means():
+    assert len(SELECTION) > 100
+    for tag, entry in SELECTION.items():
+        assert tag in EQUATIONS, f"no page has ({tag})"
+        formula = EQUATIONS[tag][1]
+        assert in_one_line(formula).startswith(in_one_line(entry["begins"])), (
+            f"({tag}) is now {formula[:60]}: is it still “{entry['name']}”? see cheatsheet.toml"
+        )
+
+
+def test_every_notebook_is_on_the_cheat_sheet():
+    assert {EQUATIONS[tag][0] for tag in SELECTION} == {path.stem for path in pages.NOTEBOOKS}
+
+
+def displays(text):
+    """What MathJax gets to typeset as displays, spaces aside."""
+    found = re.findall(r'(?s)<div class="math[^"]*">\s*\\\[(.*?)\\\]\s*</div>', text)
+    found = [re.sub(r"\\(?:begin|end)\{split\}", "", f) for f in found]
+    return ["".join(html.unescape(f).split()) for f in found]
+
+
+def test_a_formula_on_the_cheat_sheet_equals_that_of_its_page(texts):
+    sheet = texts["cheatsheet.html"]
+    entries = re.findall(
+        r'(?s)<div class="entry">(.*?)\n\s*</div>\s*(?=<div class="entry">|</section|</div)', sheet
+    )
+    assert len(entries) == len(SELECTION)
+    for entry in entries:
+        stem, tag = re.search(r'href="(\w+)\.html#eq-(\d+-\d+)"', entry).groups()
+        page = texts[f"{stem}.html"].partition(f'id="eq-{tag}"')[2]
+        (shown,), there = displays(entry), displays(page)[0]
+        there = re.sub(r"\\phantom\{(.*)\}=", r"\1=", there)
+        assert shown in there and len(there) - len(shown) <= 2, tag
+
+
+def test_each_term_of_the_glossary_leads_to_the_cell_that_writes_it_out(texts):
+    terms = lists.entries()
+    assert len(terms) > 60 and len({t["name"] for t in terms}) == len(terms)
+    assert {t["page"] for t in terms} == {path.stem for path in pages.NOTEBOOKS}
+    for term in terms:
+        place = f'id="cell-{term["cell"]}"'
+        word = re.sub(r"\$.*?\$", "", term["mark"].strip("*")).strip("- ").replace("'", "’")
+        page = texts[f"{term['page']}.html"]
+        assert place in page and word in page.partition(place)[2]
+        link = f'href="{term["page"]}.html#cell-{term["cell"]}"'
+        assert link in texts["glossary.html"], term["name"]
+
+
+def test_a_term_that_no_cell_writes_out_is_noticed():
+    with pytest.raises(KeyError, match="no word"):
+        lists.defining_cell(pages.read(pages.NOTEBOOKS[1]), "**no word**")
+
+
+# --- choices ------------------------------------------------------------------------------------
+
+QUIZZES = [
+    pytest.param(path, i, id=f"{path.name[:2]}-{i}")
+    for path in pages.NOTEBOOKS
+    for i, cell in enumerate(pages.read(path).cells)
+    if "choices" in cell.metadata or "answer" in cell.metadata
+]
+
+
+@pytest.mark.parametrize(("path", "index"), QUIZZES)
+def test_choices_stand_in_a_predict_cell_with_one_right_answer_and_an_explanation(path, index):
+    cells = pages.read(path).cells
+    metadata = cells[index].metadata
+    assert "**Predict.**" in cells[index].source
+    assert 2 <= len(metadata["choices"]) <= 5 and len(set(metadata["choices"])) > 1
+    assert metadata["answer"] in range(len(metadata["choices"]))
+    following = [c.source for c in cells[index + 1 : index + 6]]
+    assert any("<b>Explain</b>" in source for source in following)
+
+
+def test_choices_become_folds_of_which_one_is_right():
+    metadata = {"choices": ["It *doubles*.", "It stays $x$."], "answer": 1}
+    cell = nbformat.v4.new_markdown_cell("**Predict.** What?", metadata=metadata)
+    text = pages.choices(cell)
+    assert text.count("<details") == 2 and text.count('class="choice right"') == 1
+    assert text.index('class="choice wrong"') < text.index("doubles")
+    assert text.index('class="choice right"') < text.index("stays")
+    assert pages.choices(nbformat.v4.new_markdown_cell("**Predict.** What?")) == ""
+
+
+# --- sliders without a kernel -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 50, 500])
+@pytest.mark.parametrize("wanted", [1, 2, 3, 7, 40])
+def test_a_coarser_grid_keeps_both_ends_and_the_start(count, wanted):
+    for start in {0, count // 3, count - 1}:
+        kept = frames.thin(count, start, wanted)
+        assert kept == sorted(set(kept)) and {0, start, count - 1} <= set(kept)
+        assert len(kept) <= max(wanted, 3) and max(kept) < count
+
+
+@pytest.mark.parametrize("counts", [[5], [500], [46, 39], [9, 9, 59], [500, 2], [30, 30, 21]])
+def test_the_pictures_of_a_group_stay_within_the_stated_number(counts):
+    chosen = frames.sizes(counts, most=120)
+    number = 1
+    for size, count in zip(chosen, counts, strict=True):
+        assert 2 <= size <= count
+        number *= size
+    assert number <= 120
+    if all(size == count for size, count in zip(chosen, counts, strict=True)):
+        return
+    assert number > 60, "far fewer than allowed"
+
+
+NOTEBOOK = """
+from vi_helpers.widgets import explore
+seen = []
+---
+slope = 2.0
+def draw(height, name, ax):
+    if height == FAILS: raise ValueError("too high")
+    ax.plot([0, slope], [0, height])
+    ax.set_title(name)
+controls = explore(draw, figsize=(3, 2), height=(0.0, 1.0, 0.25, 0.5), name=MENU)
+---
+raise SystemError("cells after the last slider are not run")
+"""
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    """A notebook with two sliders, one of them a menu, in a folder of its own."""
+
+    def write(fails="None"):
+        menu = "__import__('ipywidgets').SelectionSlider(options=['a', 'b <c>'], value='b <c>')"
+        source = NOTEBOOK.replace("FAILS", fails).replace("MENU", menu)
+        sources = [text.strip() for text in source.split("---")]
+        cells = [nbformat.v4.new_code_cell(text) for text in sources]
+        for number, cell in enumerate(cells):
+            cell.id = f"cell-{number}"
+        path = tmp_path / "77_sliders.ipynb"
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+        return path
+
+    return write
+
+
+def test_sliders_are_drawn_at_every_place_and_again_only_when_the_code_changes(notebook, tmp_path):
+    path, cache = notebook(), tmp_path / "cache"
+    assert sliders.cached(path, cache) is None
+    folder = sliders.draw_in_advance(path, cache)
+    assert sliders.cached(path, cache) == folder
+    pictures = {f.name for f in folder.glob("*.webp")}
+    assert pictures == {f"cell-1-0-{h}-{n}.webp" for h in range(5) for n in range(2)}
+    assert len({f.read_bytes() for f in folder.glob("*.webp")}) == 10, "two places look alike"
+
+    (shown,) = sliders.html(folder, "frames", {"cell-1": 'A "line"'})["cell-1"]
+    assert re.findall(r'max="(\d+)" step="1" value="(\d+)"', shown) == [("4", "2"), ("1", "1")]
+    assert 'src="frames/cell-1-0-2-1.webp"' in shown and "A &quot;line&quot;" in shown
+    labels = [json.loads(html.unescape(x)) for x in re.findall(r"data-labels='([^']*)'", shown)]
+    assert labels == [["0", "0.25", "0.5", "0.75", "1"], ["a", "b <c>"]]
+
+    notebook(fails="7.0")  # other code, though it draws the same
+    assert sliders.cached(path, cache) is None
+    assert sliders.cached(path, cache, stale=True) == folder
+
+
+def test_a_drawing_that_raises_anywhere_stops_the_build_and_names_the_place(notebook, tmp_path):
+    path = notebook(fails="1.0")
+    with pytest.raises(SystemExit, match=r"(?s)77_sliders.*draw failed at .*'height': 1.0.*"):
+        sliders.draw_in_advance(path, tmp_path / "cache")
+    assert sliders.cached(path, tmp_path / "cache", stale=True) is None
+
+
+def test_sliders_take_the_place_of_the_hint_and_the_stored_picture():
+    output = nbformat.v4.new_output
+    cell = nbformat.v4.new_code_cell("controls = explore(draw, a=(0, 1, 1, 0))", id="x")
+    cell.outputs = [
+        output("stream", text="said"),
+        output("display_data", {"text/plain": "Move the sliders. If they do not show"}),
+        output("display_data", {"text/plain": "Sliders: a"}),
+        output("display_data", {"image/png": "abc", "text/plain": "<Figure>"}),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    stored = pages.page(notebook).cells[0].outputs
+    assert [o.output_type for o in stored] == ["stream", "display_data"]
+    moving = pages.page(notebook, {"x": ["<div></div>"]}).cells[0].outputs
+    assert [list(o.get("data", {})) for o in moving] == [[], ["text/html"]]
