@@ -161,9 +161,12 @@ def test_there_are_launch_buttons_only_with_a_repository(monkeypatch):
 # --- cheat sheet and glossary -------------------------------------------------------------------
 
 
+LAYOUT = r"\\(?:begin|end)\{aligned\}|\\\\|&|\{\}|\\q?quad|\\[,;!]|\\(?:[bB]igg?[lr]?|left|right)\b"
+
+
 def in_one_line(formula):
-    """The formula without spaces and without what breaks it into lines."""
-    return "".join(re.sub(r"\\(?:begin|end)\{aligned\}|\\\\|&|\{\}", "", formula).split())
+    """The formula without what only spaces it, sizes its brackets or breaks it into lines."""
+    return "".join(re.sub(LAYOUT, "", formula).split())
 
 
 def test_every_equation_of_the_cheat_sheet_is_the_one_that_its_name_means():
