@@ -89,6 +89,12 @@ def test_a_result_that_the_check_cannot_unpack_is_described():
         try_answer("1.1", check, lambda x: (x, x, x))
 
 
+def test_a_pair_of_tensors_with_gradients_is_numbers():
+    pair = (torch.tensor(1.5, requires_grad=True), [torch.tensor(2.0, requires_grad=True)] * 2)
+    np.testing.assert_array_equal(as_numbers(pair[1]), [2.0, 2.0])
+    assert as_numbers((pair[0], 2.5)).tolist() == [1.5, 2.5]
+
+
 @pytest.mark.parametrize("value", [3, 3.0, np.float32(3), torch.tensor(3.0, requires_grad=True)])
 def test_a_number_may_come_as_any_kind_of_number(value):
     assert as_numbers(value, shape=()) == 3.0

@@ -48,10 +48,8 @@ def as_numbers(value, *, shape=None, what="the answer"):
     value : number, list, array or torch tensor of real, finite numbers
     shape : the wanted shape; a number stands for shape (). None takes any
     """
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
     try:
-        array = np.asarray(value)
+        array = np.asarray(_without_torch(value))
     except ValueError:  # a ragged list
         array = np.asarray(None)
     if array.dtype.kind not in "biuf":
@@ -63,6 +61,13 @@ def as_numbers(value, *, shape=None, what="the answer"):
     if not np.isfinite(array).all():
         raise AssertionError(f"{what} must be finite, got NaN or infinity")
     return array
+
+
+def _without_torch(value):
+    """value with arrays in the place of tensors, also of those in a list or tuple."""
+    if hasattr(value, "detach"):
+        return value.detach().cpu().numpy()
+    return [_without_torch(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def as_probabilities(value, *, what="the answer"):

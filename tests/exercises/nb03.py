@@ -199,6 +199,9 @@ EXERCISES = {
         },
         "right": {
             "closed form": log_normal,
+            "tensors with gradients": lambda a, b: tuple(
+                torch.tensor(part, requires_grad=True) for part in log_normal(a, b)
+            ),
             "list, by digits": lambda a, b: [
                 math.log(a) - math.log(b) - 1 / (2 * a),
                 math.sqrt(1 / a),
