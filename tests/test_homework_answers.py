@@ -1,144 +1,156 @@
 """Every homework check gives full marks to correct answers and takes points from wrong ones."""
 
-import json
-import os
 import re
-import subprocess
-import sys
-import tomllib
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cell_rules import is_figure
+from homework import tables
 
-TABLES = Path(__file__).parent / "homework"
-SOURCE = Path(__file__).parents[1] / "notebooks" / "homework" / "source"
-NAMES = sorted(path.stem for path in TABLES.glob("hw*.toml"))
-
-
-def read(name):
-    """The table's tasks, and the points of each check cell of the notebook."""
-    tasks = tomllib.loads((TABLES / f"{name}.toml").read_text(encoding="utf-8"))["task"]
-    cells = json.loads((SOURCE / name / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
-    graded = [c for c in cells if c["cell_type"] == "code" and "nbgrader" in c["metadata"]]
-    infos = [c["metadata"]["nbgrader"] for c in graded]
-    return tasks, {i["grade_id"]: i["points"] for i in infos if i["grade"]}
+NAMES = tables.NAMES
+by_name = pytest.mark.parametrize("name", NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+def tag_of(cell):
+    return cell["metadata"]["nbgrader"]
+
+
+def test_every_assignment_has_a_table_of_answers():
+    assert {path.name for path in tables.SOURCE.iterdir()} == set(NAMES)
+
+
+@by_name
 def test_the_cells_keep_the_rules_that_grading_relies_on(name):
-    cells = json.loads((SOURCE / name / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
-    cells = [c for c in cells if "nbgrader" in c["metadata"]]
-    tags = [c["metadata"]["nbgrader"] for c in cells]
-    ids = [tag["grade_id"] for tag in tags]
+    cells = tables.cells_of(name)
+    ids = [tag_of(cell)["grade_id"] for cell in cells]
     assert ids == sorted(set(ids)), "a missing cell is put back where its id sorts"
-    for tag, cell in zip(tags, cells, strict=True):
-        source = "".join(cell["source"])
+    for cell in cells:
+        tag, source = tag_of(cell), cell["source"]
         if tag["solution"] and cell["cell_type"] == "code":
             assert source.count("### BEGIN SOLUTION") == source.count("### END SOLUTION") == 1
         elif tag["solution"]:
             assert "*Marking: " in source
         elif tag["grade"]:
             assert source.splitlines()[-1] == "score.total()"
-            assert (
-                source.count("### BEGIN HIDDEN TESTS") == source.count("### END HIDDEN TESTS") == 1
-            )
-            points = re.findall(r"@score\.check\(\s*\"[^\"]+\",\s*([\d.]+),?\s*\)", source)
-            assert sum(map(float, points)) == tag["points"], tag["grade_id"]
+            assert len(tables.HIDDEN.findall(source)) == source.count("### BEGIN HIDDEN") == 1
         else:
             assert tag["locked"] and "import vi_helpers" not in source
 
 
-@pytest.mark.parametrize("name", NAMES)
+@by_name
+def test_a_check_cell_is_short_and_its_checks_have_titles_and_points(name):
+    for cell in tables.cells_of(name):
+        tag, source = tag_of(cell), cell["source"]
+        if tag["grade"] and cell["cell_type"] == "code":
+            visible, hidden = tables.checks_of(name)[tag["grade_id"]]
+            assert len([line for line in source.splitlines() if line.strip()]) <= 40
+            assert len(visible) + len(hidden) == source.count("@score.check(")
+            assert sum(visible.values()) + sum(hidden.values()) == tag["points"]
+            assert 0.4 <= sum(visible.values()) / tag["points"] <= 0.6, "half is to be seen"
+
+
+@by_name
 def test_a_figure_to_be_predicted_does_not_show_its_numbers_in_the_code(name):
-    cells = json.loads((SOURCE / name / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
-    figures = [
-        "".join(c["source"])
-        for c in cells
-        if is_figure(c["metadata"].get("nbgrader", {}).get("grade_id", ""))
+    for cell in tables.cells_of(name):
+        if is_figure(tag_of(cell)["grade_id"]):
+            assert not re.search(r"-?\d+\.\d+(,\s*-?\d+\.\d+){3}", cell["source"])
+            assert "b64decode" in cell["source"]
+
+
+def entries_of(name):
+    """(check, kind, entry, code), the table line by line."""
+    return [
+        (task["check"], kind, entry, {task["answer"]: entry["code"]})
+        for task in tables.tasks_of(name)
+        for kind in ("wrong", "right")
+        for entry in task[kind]
     ]
-    assert figures
-    for source in figures:
-        assert not re.search(r"-?\d+\.\d+(,\s*-?\d+\.\d+){3}", source)
-        assert "b64decode" in source
 
 
-def score(name, variants):
-    job = {"notebook": str(SOURCE / name / f"{name}.ipynb"), "variants": variants}
-    done = subprocess.run(
-        [sys.executable, str(TABLES / "run_answers.py")],
-        input=json.dumps(job), capture_output=True, text=True, timeout=170, check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+def grade(name):
+    """(whole homeworks by label, table entries with what they earned)."""
+    tasks, entries = tables.tasks_of(name), entries_of(name)
+    whole = {"reference": {}, "blank": {task["answer"]: None for task in tasks}}
+    whole |= {f"stuck {task['check']}": {task["answer"]: None} for task in tasks}
+    variants = [(answers, None) for answers in whole.values()]
+    variants += [(answers, check) for check, _, _, answers in entries]
+    results = tables.score(name, variants)
+    totals = [{check: got["total"] for check, got in one.items()} for one in results[: len(whole)]]
+    scored = [
+        (check, kind, entry, got[check])
+        for (check, kind, entry, _), got in zip(entries, results[len(whole) :], strict=True)
+    ]
+    return dict(zip(whole, totals, strict=True)), scored
 
 
-@pytest.fixture(scope="module", params=NAMES)
-def graded(request):
-    """All variants of one homework, graded in one process."""
-    name = request.param
-    tasks, points = read(name)
-    variants = [("reference", None, {}), ("blank", None, {t["answer"]: None for t in tasks})]
+@pytest.fixture(scope="module")
+def graded():
+    """{name: grade(name)}, two homeworks at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(NAMES, pool.map(grade, NAMES), strict=True))
+
+
+def most_of(name):
+    checks = tables.checks_of(name)
+    return {check: sum(v.values()) + sum(h.values()) for check, (v, h) in checks.items()}
+
+
+@by_name
+def test_every_check_cell_has_eight_wrong_and_four_right_answers_in_the_table(name):
+    tasks = tables.tasks_of(name)
+    assert {task["check"] for task in tasks} == set(tables.checks_of(name))
     for task in tasks:
-        variants.append(("stuck", task["check"], {task["answer"]: None}))
-        for kind in ("wrong", "right"):
-            for entry in task[kind]:
-                label = f"{kind}: {entry['name']}"
-                variants.append((label, task["check"], {task["answer"]: entry["code"]}))
-    results = score(name, [v for _, _, v in variants])
-    labels = [(label, check) for label, check, _ in variants]
-    return tasks, points, list(zip(labels, results, strict=True))
+        assert len(task["wrong"]) >= 8 and len(task["right"]) >= 4, task["check"]
+        entries = task["wrong"] + task["right"]
+        for key in "code", "name":
+            assert len({entry[key] for entry in entries}) == len(entries), task["check"]
 
 
-def test_every_check_cell_has_four_wrong_and_two_right_answers_in_the_table(graded):
-    tasks, points, _ = graded
-    assert {t["check"] for t in tasks} == set(points)
-    for task in tasks:
-        assert len(task["wrong"]) >= 4 and len(task["right"]) >= 2, task["check"]
-        codes = [entry["code"] for entry in task["wrong"] + task["right"]]
-        assert len(set(codes)) == len(codes), task["check"]
+@by_name
+def test_the_reference_scores_full_and_the_blank_homework_nothing(graded, name):
+    whole, _ = graded[name]
+    assert whole["reference"] == most_of(name)
+    assert whole["blank"] == dict.fromkeys(most_of(name), 0.0)
 
 
-def test_the_reference_scores_full_and_the_blank_homework_nothing(graded):
-    _, points, results = graded
-    scores = {label: result for (label, _), result in results}
-    assert scores["reference"] == points
-    assert scores["blank"] == dict.fromkeys(points, 0.0)
+@by_name
+def test_a_student_stuck_on_one_task_can_earn_all_others(graded, name):
+    whole, _ = graded[name]
+    for check in most_of(name):
+        assert whole[f"stuck {check}"] == {**most_of(name), check: 0.0}
 
 
-def test_scores_are_plain_floats_because_nbgrader_reads_anything_else_as_full_marks(graded):
-    _, _, results = graded
-    assert all(type(value) is float for _, result in results for value in result.values())
+@by_name
+def test_wrong_answers_lose_points(graded, name):
+    most = most_of(name)
+    for check, kind, entry, got in graded[name][1]:
+        if kind == "wrong":
+            assert got["total"] < most[check], f"{check} accepts {entry['name']}"
 
 
-def test_wrong_answers_lose_points_on_their_own_task_only(graded):
-    _, points, results = graded
-    for (label, check), result in results:
-        if label.startswith("wrong"):
-            assert result[check] < points[check], f"{check} accepts {label}"
-            assert {**result, check: points[check]} == points, f"{check}, {label}: {result}"
+@by_name
+def test_correct_answers_score_full_marks(graded, name):
+    most = most_of(name)
+    for check, kind, entry, got in graded[name][1]:
+        if kind == "right":
+            assert got["total"] == most[check], f"{check} refuses {entry['name']}: {got}"
 
 
-def test_a_single_slip_earns_the_part_of_the_points_that_the_table_says(graded):
-    tasks, _, results = graded
-    scores = {label: result[check] for (label, check), result in results if check}
-    for task in tasks:
-        for entry in task["wrong"]:
-            label = f"wrong: {entry['name']}"
-            if "earns" in entry:
-                assert scores[label] == entry["earns"], (task["check"], label)
+@by_name
+def test_the_checks_on_the_page_catch_every_mistake_but_those_left_to_the_hidden_ones(graded, name):
+    for check, kind, entry, got in graded[name][1]:
+        if kind == "wrong":
+            visible, _ = tables.checks_of(name)[check]
+            caught = [title for title, points in visible.items() if got["checks"][title] < points]
+            assert bool(caught) != entry.get("hidden", False), f"{check}, {entry['name']}: {caught}"
 
 
-def test_correct_answers_score_full_marks(graded):
-    _, points, results = graded
-    for (label, check), result in results:
-        if label.startswith("right"):
-            assert result == points, f"{check} refuses {label}: {result[check]}"
-
-
-def test_a_student_stuck_on_one_task_can_earn_all_others(graded):
-    _, points, results = graded
-    for (label, check), result in results:
-        if label == "stuck":
-            assert result == {**points, check: 0.0}, check
+@by_name
+def test_what_each_visible_check_catches_is_listed(graded, name):
+    results = {
+        (check, entry["name"]): got["checks"]
+        for check, kind, entry, got in graded[name][1]
+        if kind == "wrong"
+    }
+    listed = tables.seen_path(name).read_text(encoding="utf-8")
+    assert listed == tables.seen_text(name, results), "run tests/tools/homework_table.py --write"
