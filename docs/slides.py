@@ -1,0 +1,173 @@
+"""The notebooks as slides for the instructor, without a network: docs/_build/html/slides.
+
+Slides follow from the cells by rule: a heading begins a slide, a long text is split at its
+paragraphs, code and each figure get a slide of their own; solutions, checks and stubs stay out, an
+explanation is uncovered at the next key. A cell's `slideshow` metadata overrule it: slide_type
+"skip" leaves the cell out, "notes" puts it into the speaker's notes (key S).
+"""
+
+import html
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+
+import pages
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+WORDS = 90  # on one slide; a display counts for DISPLAY of them
+DISPLAY = 22
+LINES = 24  # of code on one slide
+FIGURE_TAGS = {"hide-input"}
+OUT_TAGS = {"solution", "check"}
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="stylesheet" href="../_static/reveal/dist/reveal.css">
+<link rel="stylesheet" href="../_static/reveal/dist/theme/white.css">
+<link rel="stylesheet" href="../_static/slides.css">
+<style>{code}</style>
+<script>window.MathJax = {{svg: {{fontCache: "local"}}, options: {{enableMenu: false}}}};</script>
+<script defer src="../_static/mathjax/tex-svg-full.js"></script>
+</head><body><div class="reveal"><div class="slides">
+{slides}
+</div></div>
+<script src="../_static/reveal/dist/reveal.js"></script>
+<script src="../_static/reveal/plugin/notes/notes.js"></script>
+<script src="../_static/slides.js"></script>
+</body></html>
+"""
+
+
+def markdown():
+    """Markdown to HTML, with formulas left to MathJax."""
+    parser = MarkdownIt("commonmark").enable("table")
+
+    def formula(words, options):
+        left, right = (r"\[", r"\]") if options["display_mode"] else (r"\(", r"\)")
+        return html.escape(f"{left}{words.strip()}{right}")
+
+    return parser.use(dollarmath_plugin, renderer=formula, double_inline=True)
+
+
+def weight(block):
+    """How much of a slide a paragraph fills, in words."""
+    displays = len(pages.DISPLAY.findall(block))
+    return len(pages.DISPLAY.sub("", block).split()) + DISPLAY * displays
+
+
+def paragraphs(source):
+    """The blocks between blank lines; a display stays with the text that leads to it."""
+    whole = pages.DISPLAY.sub(lambda m: re.sub(r"\n\s*\n", "\n", m[0]), source)
+    blocks = []
+    for block in re.split(r"\n\s*\n", whole):
+        goes_on = blocks and (block.lstrip().startswith("$$") or blocks[-1].startswith("#"))
+        if goes_on and weight(blocks[-1] + block) <= WORDS:
+            blocks[-1] += "\n\n" + block
+        elif block.strip():
+            blocks.append(block)
+    return blocks
+
+
+def text_slides(source):
+    """(begins a section, markdown) for each slide that a markdown cell fills."""
+    slides = []
+    for block in paragraphs(source):
+        heading = re.match(r"#{1,3} ", block)
+        if slides and not heading and weight(slides[-1][1] + " " + block) <= WORDS:
+            slides[-1] = (slides[-1][0], slides[-1][1] + "\n\n" + block)
+        else:
+            slides.append((bool(re.match(r"##? ", block)), block))
+    return slides
+
+
+def code_html(source):
+    small = " small" if len(source.splitlines()) > LINES // 2 else ""
+    marked = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))
+    return f'<pre class="highlight{small}"><code>{marked}</code></pre>'
+
+
+def output_html(cell):
+    """Printed text and pictures of a cell, each its own piece."""
+    pieces = []
+    for output in cell.outputs:
+        data = output.get("data", {})
+        if output.output_type == "stream":
+            pieces.append(f'<pre class="output">{html.escape(output.text[:1500])}</pre>')
+        elif "image/png" in data:
+            alt = html.escape(cell.metadata.get("alt", ""), quote=True)
+            source = f"data:image/png;base64,{data['image/png'].strip()}"
+            pieces.append(f'<img alt="{alt}" src="{source}">')
+    return pieces
+
+
+def cell_slides(cell, render):
+    """(begins a section, HTML) for each slide of a cell."""
+    kind = cell.metadata.get("slideshow", {}).get("slide_type", "")
+    tags = set(cell.metadata.get("tags", []))
+    if kind == "skip" or tags & OUT_TAGS:
+        return []
+    if cell.cell_type == "markdown":
+        source = re.sub(r"</?details>|<summary>.*?</summary>", "", cell.source)
+        if kind == "notes":
+            return [(False, f'<aside class="notes">{render(source)}</aside>')]
+        explained = "<summary>" in cell.source
+        wrap = '<p class="kicker">Explain</p><div class="fragment">{}</div>' if explained else "{}"
+        return [(new, wrap.format(render(text))) for new, text in text_slides(source)]
+    if "raise NotImplementedError" in cell.source or "try_answer(" in cell.source:
+        return []
+    outputs = output_html(cell)
+    figures = [o for o in outputs if o.startswith("<img")]
+    printed = "".join(o for o in outputs if not o.startswith("<img"))
+    hidden = cell.metadata.get("jupyter", {}).get("outputs_hidden")
+    slides = []
+    if not tags & FIGURE_TAGS:
+        if printed:
+            printed = f'<div class="{"fragment" if hidden else ""}">{printed}</div>'
+        slides.append((False, code_html(cell.source) + printed))
+    return slides + [(False, figure) for figure in figures]
+
+
+def deck(notebook):
+    """The <section>s of a notebook: one column of slides for each heading of level 1 or 2."""
+    render = markdown().render
+    columns = []
+    for cell in notebook.cells:
+        for begins, content in cell_slides(cell, render):
+            if begins or not columns:
+                columns.append([])
+            columns[-1].append(f"<section>{content}</section>")
+    return "\n".join(f"<section>{''.join(column)}</section>" for column in columns)
+
+
+def reveal():
+    """The folder of reveal.js, in the package that ships it."""
+    (place,) = importlib.util.find_spec("sphinx_revealjs").submodule_search_locations
+    return Path(place) / "_static" / "revealjs"
+
+
+def write(site):
+    """Write the slides of every notebook, and reveal.js, into a built site."""
+    folder, target = site / "slides", site / "_static" / "reveal"
+    folder.mkdir(exist_ok=True)
+    for part in ("dist", "plugin/notes"):
+        ignored = shutil.ignore_patterns("*.map", "*.esm.js")
+        shutil.copytree(reveal() / part, target / part, ignore=ignored, dirs_exist_ok=True)
+    code = HtmlFormatter(style="default").get_style_defs(".highlight")
+    links = []
+    for path in pages.NOTEBOOKS:
+        notebook = pages.read(path)
+        title = html.escape(pages.title(notebook))
+        text = PAGE.format(title=title, code=code, slides=deck(notebook))
+        (folder / f"{path.stem}.html").write_text(text, encoding="utf-8")
+        links.append(f'<li><a href="{path.stem}.html">{title}</a></li>')
+    words = f'<section><h2>Slides</h2><ul class="decks">{"".join(links)}</ul></section>'
+    index = PAGE.format(title="Slides", code="", slides=words)
+    (folder / "index.html").write_text(index, encoding="utf-8")
+    print(folder / "index.html")
