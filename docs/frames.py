@@ -141,6 +141,7 @@ def record(path, folder):
     last = pages.explore_cells(notebook)[-1].id
     recorder = widgets.explore = Recorder(folder)
     shell = InteractiveShell.instance()
+    shell.enable_matplotlib = lambda gui=None: (None, "agg")  # %matplotlib inline
     os.chdir(Path(path).parent)
     for cell in notebook.cells:
         if cell.cell_type != "code" or "solution" in cell.metadata.get("tags", []):

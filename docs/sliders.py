@@ -47,7 +47,7 @@ def cached(path, cache, stale=False):
 
 def draw_in_advance(path, cache):
     """Fill the cache for one notebook, in a process of its own; return its folder."""
-    folder = cache / path.stem
+    folder, notebook = cache / path.stem, pages.read(path)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     command = [sys.executable, str(FRAMES), str(path), str(folder)]
@@ -57,7 +57,7 @@ def draw_in_advance(path, cache):
         words = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr)
         raise SystemExit(f"{path.name}: the sliders could not be drawn\n{words[-3000:]}")
     made_with = json.loads((folder / "sliders.json").read_text(encoding="utf-8"))["made_with"]
-    (folder / "key").write_text(key(pages.read(path), made_with))
+    (folder / "key").write_text(key(notebook, made_with))
     return folder
 
 

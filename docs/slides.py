@@ -1,9 +1,9 @@
 """The notebooks as slides for the instructor, without a network: docs/_build/html/slides.
 
 Slides follow from the cells by rule: a heading begins a slide, a long text is split at its
-paragraphs, code and each figure get a slide of their own; solutions, checks and stubs stay out, an
-explanation is uncovered at the next key. A cell's `slideshow` metadata overrule it: slide_type
-"skip" leaves the cell out, "notes" puts it into the speaker's notes (key S).
+paragraphs, code and each figure get a slide of their own, an explanation is uncovered at the next
+key; solutions, checks, stubs and Deeper stay out. A cell's `slideshow` metadata overrule it:
+slide_type "skip" leaves the cell out, "notes" puts it into the speaker's notes (key S).
 """
 
 import html
@@ -50,8 +50,10 @@ def markdown():
     parser = MarkdownIt("commonmark").enable("table")
 
     def formula(words, options):
-        left, right = (r"\[", r"\]") if options["display_mode"] else (r"\(", r"\)")
-        return html.escape(f"{left}{words.strip()}{right}")
+        if not options["display_mode"]:
+            return html.escape(rf"\({words}\)")
+        number = "".join(f'<span class="eqno">({tag})</span>' for tag in pages.TAG.findall(words))
+        return html.escape(rf"\[{pages.TAG.sub('', words).strip()}\]") + number
 
     return parser.use(dollarmath_plugin, renderer=formula, double_inline=True)
 
@@ -80,7 +82,8 @@ def text_slides(source):
     slides = []
     for block in paragraphs(source):
         heading = re.match(r"#{1,3} ", block)
-        if slides and not heading and weight(slides[-1][1] + " " + block) <= WORDS:
+        room = WORDS * (1.5 if slides and weight(slides[-1][1]) < 25 else 1)
+        if slides and not heading and weight(slides[-1][1] + " " + block) <= room:
             slides[-1] = (slides[-1][0], slides[-1][1] + "\n\n" + block)
         else:
             slides.append((bool(re.match(r"##? ", block)), block))
@@ -139,6 +142,8 @@ def deck(notebook):
     render = markdown().render
     columns = []
     for cell in notebook.cells:
+        if re.search(r"^## Deeper", cell.source, re.MULTILINE) and cell.cell_type == "markdown":
+            break
         for begins, content in cell_slides(cell, render):
             if begins or not columns:
                 columns.append([])
