@@ -12,6 +12,7 @@ import re
 import shutil
 from pathlib import Path
 
+import nbformat
 import pages
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
@@ -137,13 +138,21 @@ def cell_slides(cell, render):
     return slides + [(False, figure) for figure in figures]
 
 
+def before_deeper(notebook):
+    """The cells in front of the heading Deeper, which may stand within a cell."""
+    for cell in notebook.cells:
+        cut = re.search(r"^## Deeper", cell.source, re.MULTILINE)
+        if cut and cell.cell_type == "markdown":
+            yield nbformat.from_dict({**cell, "source": cell.source[: cut.start()]})
+            return
+        yield cell
+
+
 def deck(notebook):
     """The <section>s of a notebook: one column of slides for each heading of level 1 or 2."""
     render = markdown().render
     columns = []
-    for cell in notebook.cells:
-        if re.search(r"^## Deeper", cell.source, re.MULTILINE) and cell.cell_type == "markdown":
-            break
+    for cell in before_deeper(notebook):
         for begins, content in cell_slides(cell, render):
             if begins or not columns:
                 columns.append([])

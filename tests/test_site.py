@@ -352,3 +352,39 @@ def test_sliders_take_the_place_of_the_hint_and_the_stored_picture():
     assert [o.output_type for o in stored] == ["stream", "display_data"]
     moving = pages.page(notebook, {"x": ["<div></div>"]}).cells[0].outputs
     assert [list(o.get("data", {})) for o in moving] == [[], ["text/html"]]
+
+
+# --- slides -------------------------------------------------------------------------------------
+
+
+def test_a_deck_has_every_heading_before_deeper_and_no_answer():
+    import slides
+
+    for path in pages.NOTEBOOKS:
+        notebook = pages.read(path)
+        deck = slides.deck(notebook)
+        words = "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+        core = words.partition("\n\n## Deeper")[0]
+        levels = [len(m) for m in re.findall(r"(?m)^(#{1,3}) ", core)]
+        assert [int(level) for level in re.findall(r"<h([1-3])>", deck)] == levels, path.stem
+        code = re.sub("<[^>]+>", "", "".join(re.findall(r"(?s)<pre.*?</pre>", deck)))
+        assert not re.search("# (?:Solution|Check|Figure)", code)
+        assert deck.count("<section>") == deck.count("</section>") > 40
+        for slide in re.findall(r"(?s)<section>((?:(?!<section>).)*)</section>", deck):
+            text = re.sub(r"<pre.*?</pre>|\\\[.*?\\\]|\\\(.*?\\\)|<[^>]+>", " ", slide, flags=re.S)
+            assert len(text.split()) < 200, text
+
+
+def test_slides_are_skipped_or_become_notes_as_their_metadata_say():
+    import slides
+
+    new = nbformat.v4.new_markdown_cell
+    cells = [
+        new("# 77 · Title"),
+        new("Left out.", metadata={"slideshow": {"slide_type": "skip"}}),
+        new("For me.", metadata={"slideshow": {"slide_type": "notes"}}),
+        new("Shown: $x < y$.\n\n$$a < b \\tag{7.1}$$"),
+    ]
+    deck = slides.deck(nbformat.v4.new_notebook(cells=cells))
+    assert "Left out" not in deck and '<aside class="notes"><p>For me.' in deck
+    assert r"\(x &lt; y\)" in deck and r"\[a &lt; b\]" in deck and "(7.1)" in deck
