@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from sklearn import datasets as sklearn_datasets
 
-from vi_helpers import _download, _mnist_files, datasets
+from vi_helpers import _download, _idx_format, _mnist_files, datasets
 
 WAIT_S = 60  # nothing here may hang
 IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
@@ -546,7 +546,7 @@ SMALL = np.arange(2 * 28 * 28).reshape(2, 28, 28) % 256
 )
 def test_a_malformed_file_is_named_with_what_is_wrong(blob, message):
     with pytest.raises(ValueError, match=f"some-name.*{message}"):
-        _mnist_files.parse_idx(blob, "some-name", (None, 28, 28))
+        _idx_format.parse(blob, "some-name", (None, 28, 28))
 
 
 @pytest.mark.parametrize(

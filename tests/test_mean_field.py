@@ -332,7 +332,7 @@ def test_a_fit_that_is_cut_short_warns():
     [
         ({"x": [1.0, np.nan]}, "x must be finite"),
         ({"x": [[1.0], [2.0]]}, "x must have 1 dimension"),
-        ({"x": []}, "x must hold at least one point"),
+        ({"x": []}, "x must hold at least one number"),
         ({"num_components": 3}, "num_components must be at most the number of points, 2, got 3"),
         ({"num_components": 0}, "num_components must be an integer >= 1"),
         ({"num_components": 1.5}, "num_components must be an integer >= 1"),

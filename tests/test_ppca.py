@@ -87,7 +87,7 @@ def test_a_rotation_of_the_latents_leaves_the_evidence_alone():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"weights": np.ones(3)}, "weights must have 2 dimension"),
+        ({"weights": np.ones(3)}, "weights must have shape"),
         ({"weights": np.full((3, 2), np.nan)}, "weights must be finite"),
         ({"bias": np.ones(2)}, r"bias must have shape \(3,\), got \(2,\)"),
         ({"noise_var": 0.0}, "noise_var must be positive"),

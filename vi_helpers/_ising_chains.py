@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from vi_helpers._ising_messages import log_cosh2, log_z_pair, message
+from vi_helpers._ising_messages import crossing, log_cosh2, log_z_pair
 from vi_helpers._ising_model import Marginals, check_range, classes_of, greedy_colours, sites
 
 
@@ -15,16 +15,16 @@ def run_chains(couplings, fields):
     """
     forward, backward = np.zeros_like(fields), np.zeros_like(fields)
     for t in range(fields.shape[1] - 1):
-        forward[:, t + 1] = message(couplings[:, t], fields[:, t] + forward[:, t])
+        forward[:, t + 1] = crossing(couplings[:, t], fields[:, t] + forward[:, t])
     for t in reversed(range(fields.shape[1] - 1)):
-        backward[:, t] = message(couplings[:, t], fields[:, t + 1] + backward[:, t + 1])
+        backward[:, t] = crossing(couplings[:, t], fields[:, t + 1] + backward[:, t + 1])
     left, right = (fields + forward)[:, :-1], (fields + backward)[:, 1:]
     total = fields + forward + backward
     log_z = log_z_pair(couplings, left, right).sum(axis=1)
     log_z = log_z - log_cosh2(total[:, 1:-1]).sum(axis=1)  # inner sites were counted twice
     if fields.shape[1] == 1:
         log_z = log_cosh2(total[:, 0])
-    return np.tanh(total), np.tanh(couplings + message(left, right)), log_z
+    return np.tanh(total), np.tanh(couplings + crossing(left, right)), log_z
 
 
 def chain_plan(model, chains):

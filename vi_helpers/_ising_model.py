@@ -122,7 +122,7 @@ def classes_of(colour):
 
 def sites(name, value):
     """value as an int array, or ValueError that names it."""
-    array = np.asarray(value)
+    array = validation.array(name, value)
     if array.size == 0:
         return array.astype(int)
     if array.dtype.kind not in "iu":

@@ -4,19 +4,15 @@ datasets.load_mnist is the way in.
 """
 
 import contextlib
-import gzip
 import hashlib
 import os
 import secrets
 import stat
 import time
 import warnings
-import zlib
 from pathlib import Path
 
-import numpy as np
-
-from vi_helpers import _download
+from vi_helpers import _download, _idx_format
 
 # Tried in this order; each holds the same four files, so the hashes decide.
 MNIST_MIRRORS = (
@@ -76,7 +72,7 @@ def read_idx(name, data_dir, shape):
     blob = _find(name, data_dir, tried)
     if blob is None:
         blob = _from_a_mirror(name, tried)
-    return parse_idx(blob, name, shape)
+    return _idx_format.parse(blob, name, shape)
 
 
 def _find(name, data_dir, tried, sweep=True):
@@ -227,30 +223,3 @@ def _how_to_help(name, tried):
         + f"\ninto {folder}, or into any folder that you pass as data_dir or name in the "
         "environment variable VI_DATA_DIR. datasets.load_digits() needs no download."
     )
-
-
-def parse_idx(blob, name, shape):
-    """Read a gzipped IDX file of unsigned bytes; shape holds None where any size will do.
-
-    Layout, big-endian: magic number 0x0800 + number of axes; a 32-bit size per axis; the data.
-    """
-    try:
-        raw = gzip.decompress(blob)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{name} must be a whole gzip file, got: {error}") from error
-    magic, header_size = 0x0800 + len(shape), 4 + 4 * len(shape)
-    if len(raw) < header_size:
-        raise ValueError(f"{name} must begin with {header_size} header bytes, got {len(raw)}")
-    found = int.from_bytes(raw[:4], "big")
-    if found != magic:
-        raise ValueError(f"{name} must have magic number {magic}, got {found}")
-    sizes = tuple(int(size) for size in np.frombuffer(raw, ">u4", len(shape), offset=4))
-    if sizes[1:] != shape[1:]:
-        raise ValueError(f"{name} must hold items of shape {shape[1:]}, got {sizes[1:]}")
-    payload, wanted = len(raw) - header_size, int(np.prod(sizes, dtype=np.int64))
-    if payload != wanted:
-        raise ValueError(
-            f"{name} must hold {wanted} bytes for the shape {sizes} in its header, got {payload}"
-        )
-    # A copy, since an array over bytes cannot be written to.
-    return np.frombuffer(raw, np.uint8, offset=header_size).reshape(sizes).copy()

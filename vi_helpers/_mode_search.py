@@ -88,7 +88,11 @@ class ModeSearch:
             return np.concatenate([self._one_chunk(chunk) for chunk in chunks])
 
     def _one_chunk(self, points):
-        values = np.asarray(self.log_joint(points), dtype=float)
+        values = self.log_joint(points)
+        if np.ma.isMaskedArray(values) or np.asarray(values).dtype.kind not in "buif":
+            came = getattr(values, "dtype", type(values).__name__)
+            raise ValueError(f"log_joint must return an array of real numbers, got {came}")
+        values = np.asarray(values, dtype=float)
         if points.shape[1] == 1 and values.shape == (len(points), 1):
             values = values[:, 0]
         if values.shape != (len(points),):

@@ -2,11 +2,14 @@
 
 import torch
 
+from vi_helpers import validation
+
 
 def or_seed_zero(generator):
     """generator, or a new one with seed 0 in place of None; ValueError for anything else."""
-    if generator is None:
-        return torch.Generator().manual_seed(0)
-    if not isinstance(generator, torch.Generator):
-        raise ValueError(f"generator must be a torch.Generator, got {type(generator).__name__}")
-    return generator
+    return torch.Generator().manual_seed(0) if generator is None else checked(generator)
+
+
+def checked(generator):
+    """generator, or ValueError unless it is a torch.Generator."""
+    return validation.instance("generator", generator, torch.Generator)

@@ -88,7 +88,7 @@ class MixtureNormal(nn.Module):
         super().__init__()
         self.dim = validation.integer("dim", dim)
         num = validation.integer("num_components", num_components)
-        spread = float(validation.positive("spread", spread, ndim=0))
+        spread = validation.positive_number("spread", spread)
         start = torch.zeros(num, self.dim)
         start.normal_(0, spread, generator=or_seed_zero(generator))
         self.means = nn.Parameter(start)

@@ -26,7 +26,11 @@ class Minibatch:
     """
 
     def __init__(self, log_prior, log_likelihood, data, batch_size, generator=None):
-        self.log_prior, self.log_likelihood, self.data = log_prior, log_likelihood, tuple(data)
+        self.log_prior = validation.function("log_prior", log_prior)
+        self.log_likelihood = validation.function("log_likelihood", log_likelihood)
+        if not isinstance(data, (tuple, list)) or not all(map(torch.is_tensor, data)):
+            raise ValueError(f"data must be a tuple of tensors, got {type(data).__name__}")
+        self.data = tuple(data)
         lengths = {len(rows) for rows in self.data}
         if len(lengths) != 1:
             raise ValueError(f"data must hold tensors of one length, got lengths {sorted(lengths)}")
@@ -85,6 +89,7 @@ def gradient_samples(
     The columns follow torch.nn.utils.parameters_to_vector. Raises ValueError as surrogate does.
     """
     num_repeats = validation.integer("num_repeats", num_repeats)
+    probe(log_joint, family, num_samples, estimator)
     generator, params, rows = or_seed_zero(generator), list(family.parameters()), []
     for _ in range(num_repeats):
         objective, _ = surrogate(log_joint, family, num_samples, generator, estimator)
@@ -100,10 +105,17 @@ def log_weights(log_joint, family, num_samples, generator=None):
     A Minibatch is used in full. Raises ValueError for NaN or +inf; -inf is a weight of zero.
     """
     num_samples, generator = validation.integer("num_samples", num_samples), or_seed_zero(generator)
+    _check_callables(log_joint, family)
     target, parts = getattr(log_joint, "full", log_joint), []
     for first in range(0, num_samples, CHUNK):
         z = family.sample(min(CHUNK, num_samples - first), generator)
-        parts.append(target(z) - family.log_prob(z))
+        values = target(z)
+        if not torch.is_tensor(values) or values.shape != z.shape[:1] or values.is_complex():
+            raise ValueError(
+                f"log_joint must map {tuple(z.shape)} to {(len(z),)} real numbers, got "
+                f"{getattr(values, 'dtype', type(values).__name__)} of shape {np.shape(values)}"
+            )
+        parts.append(values - family.log_prob(z))
     weights = torch.cat(parts).double().numpy()
     if np.isnan(weights).any() or np.isposinf(weights).any():
         raise ValueError("log_joint(z) - log q(z) must be below +inf, got NaN or +inf")
@@ -127,6 +139,7 @@ def probe(log_joint, family, num_samples, estimator):
     seed draws the same numbers whether or not it is looked at first.
     """
     _check_estimator(estimator, num_samples)
+    _check_callables(log_joint, family)
     if not any(p.requires_grad for p in family.parameters()):
         raise ValueError("family must have a parameter that requires a gradient, got none")
     num = family.dim + 1  # so that (D,) cannot pass for (S,)
@@ -153,6 +166,8 @@ def probe(log_joint, family, num_samples, estimator):
             f"log_joint must map {tuple(z.shape)} to a tensor ({num},), got {got}; does the family "
             f"have the dimension that it wants?"
         )
+    if values.is_complex():
+        raise ValueError(f"log_joint must return real numbers, got {values.dtype}")
     if not torch.isfinite(values).all():
         raise ValueError(
             f"log_joint must be finite where q has mass, got {values.detach().tolist()}; write a "
@@ -163,6 +178,11 @@ def probe(log_joint, family, num_samples, estimator):
             f"log_joint must be differentiable in z for estimator={estimator!r}, got values "
             "without a gradient (NumPy or .detach() inside?); use 'score' or 'score_loo' instead"
         )
+
+
+def _check_callables(log_joint, family):
+    validation.function("log_joint", log_joint)
+    validation.methods("family", family, "sample", "log_prob", "parameters")
 
 
 def _check_estimator(estimator, num_samples):

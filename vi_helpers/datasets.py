@@ -77,7 +77,7 @@ def binarize(images, threshold=128):
     Returns (N, H, W) float32 of zeros and ones. Raises ValueError for other types or shapes:
     floats in [0, 1], say, would all fall below 128.
     """
-    array = np.asarray(images)
+    array = validation.array("images", images)
     if array.dtype != np.uint8 or array.ndim != 3:
         raise ValueError(
             f"images must be uint8 of shape (N, H, W), got {array.dtype} of shape {array.shape}"
@@ -118,8 +118,10 @@ def make_bars(num_images, size, rng, *, prob=0.3, noise_std=0.3):
     """
     num_images = validation.integer("num_images", num_images)
     size = validation.integer("size", size)
-    validation.probabilities("prob", [prob, 1 - prob])
-    validation.positive("noise_std", noise_std, ndim=0)
+    prob = validation.number("prob", prob)
+    if not 0 <= prob <= 1:
+        raise ValueError(f"prob must lie in [0, 1], got {prob:g}")
+    noise_std = validation.positive_number("noise_std", noise_std)
     validation.generator("rng", rng)
     rows = np.repeat(np.eye(size)[:, :, None], size, axis=2)
     bars = np.concatenate([rows, rows.transpose(0, 2, 1)])

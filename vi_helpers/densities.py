@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from vi_helpers import validation
+from vi_helpers.validation import evaluate as evaluate
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -15,27 +16,31 @@ LOG_2PI = float(np.log(2 * np.pi))
 def normal_logpdf(x, mean=0.0, std=1.0):
     """Log density of N(mean, std**2) at x; the three arguments broadcast.
 
-    Raises ValueError for a non-finite mean or a std that is not positive.
+    -inf at x = inf or -inf, and where its square overflows.
+    Raises ValueError for NaN, a non-finite mean or a std that is not positive.
     """
+    x = validation.real("x", x)
     mean = validation.finite("mean", mean)
     std = validation.positive("std", std)
-    standardised = (np.asarray(x, dtype=float) - mean) / std
-    return -0.5 * standardised**2 - np.log(std) - 0.5 * LOG_2PI
+    validation.broadcast(x=x, mean=mean, std=std)
+    with np.errstate(over="ignore"):
+        return -0.5 * ((x - mean) / std) ** 2 - np.log(std) - 0.5 * LOG_2PI
 
 
 def mvn_logpdf(x, mean, cov):
     """Log density of N(mean, cov) at the points x.
 
-    x : (..., D);  mean : (D,);  cov : (D, D), symmetric positive definite.  Returns (...,).
+    x : (..., D);  mean : (D,);  cov : (D, D), symmetric positive definite.  Returns (...,),
+    -inf at an infinite x, and where a square overflows.
     Raises ValueError for shapes that disagree or a covariance that is not positive definite.
     """
-    mean = validation.finite("mean", mean, ndim=1)
-    cov = validation.covariance("cov", cov, shape=(len(mean), len(mean)))
+    mean, cov = validation.normal("mean", mean, "cov", cov)
     x = _points(x, len(mean))
     chol = np.linalg.cholesky(cov)
     white = np.linalg.solve(chol, (x - mean).reshape(-1, len(mean)).T)  # (D, number of points)
     log_norm = np.log(np.diag(chol)).sum() + 0.5 * len(mean) * LOG_2PI
-    return (-0.5 * (white**2).sum(axis=0) - log_norm).reshape(x.shape[:-1])
+    with np.errstate(over="ignore"):
+        return (-0.5 * (white**2).sum(axis=0) - log_norm).reshape(x.shape[:-1])
 
 
 def normal_mixture(weights, means, stds):
@@ -49,7 +54,7 @@ def normal_mixture(weights, means, stds):
     stds = validation.positive("stds", stds, shape=weights.shape)
 
     def log_p(x):
-        components = normal_logpdf(np.asarray(x, dtype=float)[..., None], means, stds)
+        components = normal_logpdf(validation.real("x", x)[..., None], means, stds)
         return logsumexp(components, axis=-1, b=weights)
 
     return log_p
@@ -73,41 +78,29 @@ def mvn_mixture(weights, means, covs):
 
 def two_modes(separation=4.0, std=0.5):
     """½ N(-separation/2, std²) + ½ N(+separation/2, std²), as a callable (S,) -> (S,)."""
-    half = float(validation.finite("separation", separation, ndim=0)) / 2
+    half = validation.number("separation", separation) / 2
+    std = validation.positive_number("std", std)
     return normal_mixture([0.5, 0.5], [-half, half], [std, std])
 
 
 def log_sigmoid(x):
-    """log 1/(1 + exp(-x)), without overflow for any finite x."""
-    return -np.logaddexp(0.0, -np.asarray(x, dtype=float))
+    """log 1/(1 + exp(-x)), without overflow; 0 at inf and -inf at -inf. ValueError for NaN."""
+    return -np.logaddexp(0.0, -validation.real("x", x))
 
 
 def bishop_10_1(z):
     """The unnormalised log density -z²/2 + log σ(20 z + 4), (S,) -> (S,).
 
-    Its log normaliser is 0.372383, its mean 0.672800, its variance 0.413872.
+    Its log normaliser is 0.372383, its mean 0.672800, its variance 0.413872. -inf at inf and -inf.
     Source: Bishop 2006, figures 4.14 and 10.1.
     """
-    z = np.asarray(z, dtype=float)
-    return -0.5 * z**2 + log_sigmoid(20 * z + 4)
-
-
-def evaluate(name, log_density, x):
-    """log_density(x) as (S,) floats: how the course calls a target it was handed.
-
-    Raises ValueError with that name for another shape, NaN or +inf; -inf is allowed.
-    """
-    with np.errstate(all="ignore"):  # far tails may overflow inside a target and still be right
-        values = np.asarray(log_density(x), dtype=float)
-    if values.shape != (len(x),):
-        raise ValueError(f"{name} must map {x.shape} to {(len(x),)}, got shape {values.shape}")
-    if np.isnan(values).any() or np.isposinf(values).any():
-        raise ValueError(f"{name} must return numbers below +inf, got NaN or +inf")
-    return values
+    z = validation.real("z", z)
+    with np.errstate(over="ignore"):
+        return -0.5 * z**2 + log_sigmoid(20 * z + 4)
 
 
 def _points(x, dim):
-    x = np.asarray(x, dtype=float)
+    x = np.clip(validation.real("x", x), -validation.LARGEST, validation.LARGEST)
     if x.ndim == 0 or x.shape[-1] != dim:
         raise ValueError(f"x must have shape (..., {dim}), got {x.shape}")
     return x

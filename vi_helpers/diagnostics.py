@@ -24,6 +24,8 @@ def effective_sample_size(log_weights):
     Source: Kong 1992; Owen 2013, chapter 9.
     """
     log_weights = _check_weights(log_weights)
+    with np.errstate(over="ignore"):
+        log_weights = log_weights - log_weights.max()
     return float(np.exp(2 * logsumexp(log_weights) - logsumexp(2 * log_weights)))
 
 
@@ -94,9 +96,14 @@ def calibrate(simulate, posterior_draws, num_simulations, rng):
     Source: Talts, Betancourt, Simpson, Vehtari, Gelman 2018.
     """
     num_simulations = validation.integer("num_simulations", num_simulations)
+    validation.function("simulate", simulate)
+    validation.function("posterior_draws", posterior_draws)
     rng, ranks, shape = validation.generator("rng", rng), [], (None, None)
     for _ in range(num_simulations):
-        truth, data = simulate(rng)
+        drawn = simulate(rng)
+        if not isinstance(drawn, tuple) or len(drawn) != 2:
+            raise ValueError(f"simulate must return (z, data), got {type(drawn).__name__}")
+        truth, data = drawn
         truth = validation.finite("simulate's z", truth, ndim=1)
         shape = (shape[0], len(truth))
         draws = validation.finite("posterior_draws", posterior_draws(data, rng), shape=shape)
@@ -106,11 +113,9 @@ def calibrate(simulate, posterior_draws, num_simulations, rng):
 
 
 def _check_weights(log_weights):
-    log_weights = np.asarray(log_weights, dtype=float)
+    log_weights = validation.log_values("log_weights", log_weights)
     if log_weights.ndim != 1 or log_weights.size == 0:
         raise ValueError(f"log_weights must have shape (S,), got {log_weights.shape}")
-    if np.isnan(log_weights).any() or np.isposinf(log_weights).any():
-        raise ValueError("log_weights must be below +inf, got NaN or +inf")
     if np.isneginf(log_weights).all():
         raise ValueError("log_weights must hold a weight above zero, got only -inf")
     return log_weights

@@ -44,7 +44,7 @@ def kl_normal(mean_q, std_q, mean_p, std_p):
     """
     mean_q, mean_p = validation.finite("mean_q", mean_q), validation.finite("mean_p", mean_p)
     std_q, std_p = validation.positive("std_q", std_q), validation.positive("std_p", std_p)
-    _check_broadcast(mean_q=mean_q, std_q=std_q, mean_p=mean_p, std_p=std_p)
+    validation.broadcast(mean_q=mean_q, std_q=std_q, mean_p=mean_p, std_p=std_p)
     log_ratio = np.log(std_q) - np.log(std_p)
     # expm1 keeps the digits, and the sign, when the two are nearly equal
     return 0.5 * (np.expm1(2 * log_ratio) + ((mean_q - mean_p) / std_p) ** 2) - log_ratio
@@ -64,7 +64,7 @@ def kl_mvn(mean_q, cov_q, mean_p, cov_p):
         raise ValueError(f"mean_p must have shape (..., {dim}) like mean_q, got {mean_p.shape}")
     cov_q = validation.covariance("cov_q", cov_q, dim=dim)
     cov_p = validation.covariance("cov_p", cov_p, dim=dim)
-    _check_broadcast(
+    validation.broadcast(
         mean_q=mean_q[..., 0], cov_q=cov_q[..., 0, 0], mean_p=mean_p[..., 0], cov_p=cov_p[..., 0, 0]
     )
     chol_q, chol_p = np.linalg.cholesky(cov_q), np.linalg.cholesky(cov_p)
@@ -84,17 +84,20 @@ def kl_categorical(q, p):
     q, p = validation.probabilities("q", q), validation.probabilities("p", p)
     if q.shape[-1] != p.shape[-1]:
         raise ValueError(f"p must have {q.shape[-1]} entries per row like q, got {p.shape[-1]}")
-    _check_broadcast(q=q, p=p)
+    validation.broadcast(q=q, p=p)
     return np.maximum(rel_entr(q, p).sum(axis=-1), 0.0)
 
 
 def kl_bernoulli(q, p):
-    """KL between Bernoullis with success probabilities q and p in [0, 1]; broadcasts."""
+    """KL between Bernoullis with success probabilities q and p in [0, 1]; broadcasts.
+
+    inf where p says never, or always, and q does not.
+    """
     q, p = validation.finite("q", q), validation.finite("p", p)
     for name, value in (("q", q), ("p", p)):
         if ((value < 0) | (value > 1)).any():
             raise ValueError(f"{name} must lie in [0, 1], got {value.min():g} to {value.max():g}")
-    _check_broadcast(q=q, p=p)
+    validation.broadcast(q=q, p=p)
     return np.maximum(rel_entr(q, p) + rel_entr(1 - q, 1 - p), 0.0)
 
 
@@ -105,8 +108,8 @@ def kl_quad(log_q, log_p, low, high, num=20_001):
     Returns inf where q > 0 and p = 0. Raises ValueError for NaN, and unless the nodes hold the
     mass of q to 1e-3.
     """
-    low = float(validation.finite("low", low, ndim=0))
-    high = float(validation.finite("high", high, ndim=0))
+    low = validation.number("low", low)
+    high = validation.number("high", high)
     if low >= high:
         raise ValueError(f"low must be below high, got {low:g} and {high:g}")
     x = np.linspace(low, high, validation.integer("num", num, minimum=3))
@@ -144,6 +147,9 @@ def kl_mc(log_q, log_p, samples):
 
 def mean_and_error(values):
     """The mean of independent draws (S,), S >= 2, and its standard error."""
+    values = validation.finite("values", values, ndim=1)
+    if len(values) < 2:
+        raise ValueError(f"values must hold at least two draws, got {len(values)}")
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
@@ -157,14 +163,8 @@ def wasserstein(quantile_q, quantile_p, order=1):
     validation.one_of("order", order, (1, 2))
     z, weights = quadrature.normal_line(3001, 7.5)  # beyond, 1 - u rounds to 0
     u = ndtr(z)  # equal steps in z make the integrand a polynomial when both are normal
-    at_q = validation.finite("quantile_q", quantile_q(u), shape=u.shape)
-    at_p = validation.finite("quantile_p", quantile_p(u), shape=u.shape)
+    at_q, at_p = (
+        validation.finite(name, validation.function(name, quantile)(u), shape=u.shape)
+        for name, quantile in (("quantile_q", quantile_q), ("quantile_p", quantile_p))
+    )
     return float((weights @ np.abs(at_q - at_p) ** order) ** (1 / order))
-
-
-def _check_broadcast(**arrays):
-    try:
-        np.broadcast_shapes(*(array.shape for array in arrays.values()))
-    except ValueError:
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise ValueError(f"shapes must broadcast together, got {shapes}") from None

@@ -18,14 +18,17 @@ from vi_helpers.divergences import kl_normal, mean_and_error
 class DiagonalNormal:
     """The family q(z) = N(z; mean, diag(std²)), std = exp(log_std).
 
-    mean, log_std : (D,), or scalars for D = 1.  Raises ValueError unless finite and of one shape.
+    mean, log_std : (D,), D >= 1, or scalars for D = 1.
+    Raises ValueError unless finite, of one shape, and std a number in floating point's range.
     """
 
     def __init__(self, mean, log_std):
-        self.mean = np.atleast_1d(validation.finite("mean", mean))
-        validation.finite("mean", self.mean, ndim=1)
+        self.mean = validation.vector("mean", np.atleast_1d(validation.finite("mean", mean)))
         log_std = np.atleast_1d(validation.finite("log_std", log_std))
         self.log_std = validation.finite("log_std", log_std, shape=self.mean.shape)
+        if np.abs(self.log_std).max() > np.log(validation.LARGEST):
+            worst = log_std[np.abs(log_std).argmax()]
+            raise ValueError(f"log_std must lie within ±345, got {worst:g}")
         self.std = np.exp(self.log_std)
 
     def __repr__(self):
@@ -55,7 +58,7 @@ def elbo_enumerated(log_joint_table, q):
     is no distribution, or for different numbers of states.
     Holds: the result is at most logsumexp(log_joint_table), with equality for the posterior.
     """
-    log_joint_table = _log_weights("log_joint_table", log_joint_table)
+    log_joint_table = validation.log_values("log_joint_table", log_joint_table)
     q = validation.probabilities("q", q)
     if log_joint_table.ndim == 0 or log_joint_table.shape[-1] != q.shape[-1]:
         raise ValueError(
@@ -77,11 +80,13 @@ def elbo_grid(log_joint, q, grid):
     """ELBO of a z on the line by the trapezoid rule.
 
     log_joint : callable, (S, 1) -> (S,);  q : family with log_prob;  grid : (G,), increasing.
-    Raises ValueError when the grid holds less than the whole mass of q to 1e-6.
+    -inf where log_joint is -inf and q is not. Raises ValueError when the grid holds less than the
+    whole mass of q to 1e-6.
     """
+    validation.methods("q", q, "log_prob")
     weights, z = grid_weights(grid), np.asarray(grid, dtype=float)[:, None]
     log_q = evaluate("q.log_prob", q.log_prob, z)
-    mass = _check_mass(weights * np.exp(log_q))
+    mass = _check_mass("q", weights, log_q)
     return float(_expect(mass, evaluate("log_joint", log_joint, z)) - _expect(mass, log_q))
 
 
@@ -89,15 +94,21 @@ def elbo_forms(log_prior, log_likelihood, log_q, weights=1.0):
     """The ELBO in its four forms, as a dict of floats that agree.
 
     log_prior, log_likelihood, log_q : (K,), log p(z), log p(x|z), log q(z) at the states of z, or
-    at the nodes of a grid with these weights (K,). -inf is allowed in each.
+    at the nodes of a grid with these weights (K,). -inf is allowed in each, and comes out where
+    q has mass and p has none.
     Only the first form uses log p(x). Raises ValueError unless q sums to one within 1e-6.
     Source: Blei, Kucukelbir, McAuliffe 2017, section 2.2.
     """
-    log_prior = _log_weights("log_prior", log_prior)
-    log_likelihood = _log_weights("log_likelihood", log_likelihood)
-    log_q = _log_weights("log_q", log_q)
+    log_prior = validation.log_values("log_prior", log_prior)
+    log_likelihood = validation.log_values("log_likelihood", log_likelihood)
+    log_q = validation.log_values("log_q", log_q)
     weights = validation.positive("weights", weights)
-    mass = _check_mass(weights * np.exp(log_q))
+    arrays = dict(log_prior=log_prior, log_likelihood=log_likelihood, log_q=log_q, weights=weights)
+    validation.broadcast(**arrays)
+    log_prior, log_likelihood, log_q, weights = np.broadcast_arrays(*arrays.values())
+    if log_q.ndim != 1:
+        raise ValueError(f"log_prior, log_likelihood and log_q must be (K,), got {log_q.shape}")
+    mass = _check_mass("log_q", weights, log_q)
     log_joint = log_prior + log_likelihood
     # Normalised on its own: with log_evidence inside the KL the first form would hold for any
     # wrong value of it.
@@ -159,9 +170,9 @@ class ConjugateNormal:
 
     def __post_init__(self):
         x = validation.finite("x", self.x, ndim=1)
-        noise_std = float(validation.positive("noise_std", self.noise_std, ndim=0))
-        prior_mean = float(validation.finite("prior_mean", self.prior_mean, ndim=0))
-        prior_std = float(validation.positive("prior_std", self.prior_std, ndim=0))
+        noise_std = validation.positive_number("noise_std", self.noise_std)
+        prior_mean = validation.number("prior_mean", self.prior_mean)
+        prior_std = validation.positive_number("prior_std", self.prior_std)
         vars(self).update(x=x, noise_std=noise_std, prior_mean=prior_mean, prior_std=prior_std)
 
     def log_prior(self, z):
@@ -213,20 +224,18 @@ def _expect(mass, values):
     return np.sum(mass * np.where(mass > 0, values, 0.0), axis=-1)
 
 
-def _log_weights(name, values):
-    values = np.asarray(values, dtype=float)
-    if np.isnan(values).any() or np.isposinf(values).any():
-        raise ValueError(f"{name} must hold numbers below +inf, got NaN or +inf")
-    return values
-
-
-def _check_mass(mass):
-    if abs(mass.sum() - 1) > 1e-6:
-        raise ValueError(f"q must sum to 1 within 1e-6 on the states or grid, got {mass.sum():.8g}")
+def _check_mass(name, weights, log_q):
+    with np.errstate(over="ignore"):
+        mass = weights * np.exp(log_q)
+    if not abs(mass.sum() - 1) <= 1e-6:
+        raise ValueError(
+            f"{name} must sum to 1 within 1e-6 on the states or grid, got {mass.sum():.8g}"
+        )
     return mass
 
 
 def _sampled_log_weights(log_joint, q, num_samples, rng):
+    validation.methods("q", q, "sample", "log_prob")
     z = q.sample(num_samples, validation.generator("rng", rng))
     values = evaluate("log_joint", log_joint, z)
     validation.finite("log_joint(z)", values)  # one -inf would hide every other draw

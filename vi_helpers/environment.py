@@ -50,6 +50,10 @@ def check_torch():
 
 def verdict(rows, *problems):
     """Sum up check_packages' rows and further problems (None is no problem) in one text."""
+    if not isinstance(rows, (list, tuple)) or not all(
+        isinstance(row, tuple) and len(row) == 4 for row in rows
+    ):
+        raise ValueError(f"rows must be what check_packages returns, got {rows!r}")
     found = [f"{name} is {have}, wanted {want}" for name, have, want, ok in rows if not ok]
     found += [problem for problem in problems if problem]
     if not found:

@@ -8,6 +8,8 @@ from types import FunctionType
 
 import numpy as np
 
+from vi_helpers import validation
+
 
 class NotYet(AssertionError):
     """A wrong answer. Jupyter shows its one line, without a traceback."""
@@ -24,6 +26,7 @@ def try_answer(label, check, answer):
     A wrong answer raises NotYet with the check's hint. Whatever else goes wrong, in the answer or
     in the check that uses it, becomes a NotYet that says what came.
     """
+    validation.function("check", check)
     if answer is ...:
         print(f"Exercise {label}: not answered yet")
         return
@@ -48,6 +51,8 @@ def as_numbers(value, *, shape=None, what="the answer"):
     value : number, list, array or torch tensor of real, finite numbers
     shape : the wanted shape; a number stands for shape (). None takes any
     """
+    if np.ma.isMaskedArray(value):
+        raise AssertionError(f"{what} must be a plain array, got a masked one")
     try:
         array = np.asarray(_without_torch(value))
     except ValueError:  # a ragged list

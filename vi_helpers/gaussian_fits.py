@@ -11,10 +11,10 @@ import numpy as np
 from scipy.optimize import minimize
 
 from vi_helpers import quadrature, validation
-from vi_helpers.densities import evaluate, normal_logpdf
+from vi_helpers._plane_fit import PlaneFit as PlaneFit
+from vi_helpers._plane_fit import fit_gaussian_plane as fit_gaussian_plane
+from vi_helpers.densities import LOG_2PI, evaluate, normal_logpdf
 from vi_helpers.results import tolerance, warn_not_converged
-
-SLOPE = "slope of KL(q||p), in nats,"
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,6 @@ class GaussianFit:
     n_iter: int
 
 
-@dataclass(frozen=True)
-class PlaneFit:
-    """A Gaussian fitted to a target in the plane.
-
-    mean, cov : of q, (2,) and (2, 2)
-    kl        : KL(q || p) in nats
-    """
-
-    mean: np.ndarray
-    cov: np.ndarray
-    kl: float
-    converged: bool
-    n_iter: int
-
-
 def fit_gaussian(log_p, init_mean, init_std, direction="exclusive", *, max_iter=200, tol=1e-10):
     """The Gaussian nearest to a target on the line.
 
@@ -67,8 +52,8 @@ def fit_gaussian(log_p, init_mean, init_std, direction="exclusive", *, max_iter=
     a target that is 0 within 9 std of the start: KL(q || p) = inf.
     """
     max_iter, tol = validation.integer("max_iter", max_iter), tolerance(tol)
-    init_mean = float(validation.finite("init_mean", init_mean, ndim=0))
-    init_std = float(validation.positive("init_std", init_std, ndim=0))
+    init_mean = validation.number("init_mean", init_mean)
+    init_std = validation.positive_number("init_std", init_std)
     validation.one_of("direction", direction, ("exclusive", "inclusive"))
     x, log_weight, log_z = _normalise(log_p, init_mean, init_std)
     if direction == "exclusive":
@@ -111,7 +96,10 @@ def all_minima(log_p, init_means, init_stds, *, tol=1e-4):
     means and stds agree within tol. Returns a list of (fit, number of starts that led there).
     """
     init_means = np.atleast_1d(validation.finite("init_means", init_means))
+    validation.vector("init_means", init_means)
     init_stds = np.atleast_1d(validation.positive("init_stds", init_stds))
+    validation.vector("init_stds", init_stds)
+    tol = tolerance(tol)
     found = []
     for mean in init_means:
         for std in init_stds:
@@ -130,14 +118,16 @@ def exclusive_derivatives(log_p, mean, std):
 
     log_p : callable (S,) -> (S,); only its values are used. The derivatives of E_q[log p] are
     expectations of log p times Hermite polynomials: integrate by parts (Stein's identity).
-    Returns (value, (2,), (2, 2)); the value is KL(q || p) when log_p is normalised.
+    Returns (value, (2,), (2, 2)); the value is KL(q || p) when log_p is normalised. Where log_p is
+    -inf within 9 std of the mean it is inf, and the derivatives are NaN.
     """
+    mean, std = validation.number("mean", mean), validation.positive_number("std", std)
     nodes, weights = quadrature.normal_line()
     values = evaluate("log_p", log_p, mean + std * nodes)
     if np.isneginf(values).any():
         return np.inf, np.full(2, np.nan), np.full((2, 2), np.nan)
     moment = [weights @ (values * nodes**k) for k in range(5)]
-    value = -0.5 * np.log(2 * np.pi * np.e) - np.log(std) - moment[0]
+    value = -0.5 * (1 + LOG_2PI) - np.log(std) - moment[0]
     gradient = -np.array([moment[1] / std, moment[2] - moment[0] + 1.0])
     cross = (moment[3] - 3 * moment[1]) / std
     hessian = -np.array(
@@ -147,60 +137,6 @@ def exclusive_derivatives(log_p, mean, std):
         ]
     )
     return value, gradient, hessian
-
-
-def fit_gaussian_plane(log_p, init_mean, init_cov, *, diagonal=False, max_iter=500):
-    """The local minimum of KL(q||p) over two-dimensional Gaussians reached from a start.
-
-    log_p : normalised callable (S, 2) -> (S,), nats; init_mean : (2,); init_cov : (2, 2)
-    diagonal : keep the two coordinates of q independent (only the diagonal of init_cov counts)
-    Returns a PlaneFit; its kl is short of KL(q||p) by log Z when log_p is not normalised.
-    Raises ValueError for a start of another shape, for NaN or -inf near the start, and for a
-    target that does not decay, so that q grows without end.
-    """
-    max_iter = validation.integer("max_iter", max_iter)
-    mean = validation.finite("init_mean", init_mean, shape=(2,))
-    cov = validation.covariance("init_cov", init_cov, shape=(2, 2))
-    chol = np.sqrt(np.diag(np.diag(cov))) if diagonal else np.linalg.cholesky(cov)
-
-    def unpack(v):
-        # v = (mean, two log standard deviations, slant); chol is lower triangular
-        return v[:2], np.array([[np.exp(v[2]), 0.0], [v[4], np.exp(v[3])]])
-
-    def objective(v, z, w):
-        mean, chol = unpack(v)
-        values = evaluate("log_p", log_p, mean + z @ chol.T)
-        if np.isneginf(values).any():
-            raise ValueError("log_p must be finite near q, got -inf: KL(q||p) is infinite there")
-        weighted = w * values
-        # d E[log p(m + Lz)] / d(m, L) by Stein's identity, as in exclusive_derivatives
-        by_mean = np.linalg.solve(chol.T, weighted @ z)
-        by_chol = (weighted[:, None] * z).T @ z - weighted.sum() * np.eye(2)
-        by_chol = np.linalg.solve(chol.T, by_chol)
-        by_log_std = 1 + np.diag(by_chol) * np.diag(chol)
-        slant = 0.0 if diagonal else by_chol[1, 0]
-        value = -np.log(2 * np.pi * np.e) - v[2] - v[3] - weighted.sum()
-        return value, -np.array([*by_mean, *by_log_std, slant])
-
-    at = np.array([*mean, *np.log(np.diag(chol)), chol[1, 0]])
-    steps = 0
-    for step, gtol in ((0.2, 1e-4), (0.05, 1e-7)):  # go far on a coarse grid, end on a fine one
-        options = {"gtol": gtol, "maxiter": max_iter}
-        nodes = quadrature.normal_plane(step)
-        try:
-            with np.errstate(over="raise", invalid="raise"):
-                fit = minimize(objective, at, args=nodes, jac=True, method="BFGS", options=options)
-        except (FloatingPointError, np.linalg.LinAlgError):
-            raise ValueError("log_p must decay in every direction, got an endless fit") from None
-        at, steps = fit.x, steps + fit.nit
-        if np.abs(at[2:4]).max() > 30:  # log standard deviations
-            raise ValueError("log_p must decay in every direction, got an endless fit")
-    size = np.abs(fit.jac).max()
-    converged = bool(size <= 1e-5)  # rounding may stop BFGS a little short of gtol
-    if not converged:
-        warn_not_converged("fit_gaussian_plane", steps, size, 1e-5, SLOPE)
-    mean, chol = unpack(at)
-    return PlaneFit(mean, chol @ chol.T, float(fit.fun), converged, steps)
 
 
 def _normalise(log_p, centre, scale):
@@ -258,7 +194,7 @@ def _descend(log_p, log_z, init_mean, init_std, max_iter, tol):
     path[len(path) - 1 or 1 :] = [(*unpack(end), value)]  # the last step, with all its digits
     size = np.abs(gradient).max()
     if size > tol > 0:
-        warn_not_converged("fit_gaussian", len(path) - 1, size, tol, SLOPE)
+        warn_not_converged("fit_gaussian", len(path) - 1, size, tol, "slope of KL(q||p), in nats,")
     mean, std = map(float, path[-1][:2])
     converged = bool(size <= tol)
     return GaussianFit(

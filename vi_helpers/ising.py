@@ -14,7 +14,10 @@ from vi_helpers._ising_chains import chain_plan, sweep_chains
 from vi_helpers._ising_messages import (
     beliefs,
     cavity_fields,
+    checked_damping,
+    checked_weights,
     message,
+    passed,
     spanning_tree_weights,
     spin_entropy,
     update_messages,
@@ -56,26 +59,26 @@ def log_partition(model):
     A grid may be up to 20 wide on its shorter side. Raises ValueError, with the size of the
     table that would be needed, when neither is possible.
     """
-    if _ising_exact.grid_shape(model) is None:
+    if _ising_exact.grid_shape(_check(model)) is None:
         return enumerate_states(model)[0]
     return _ising_exact.transfer(model, _ising_exact.grid_shape(model))[0]
 
 
 def exact_marginals(model):
     """The exact Marginals, by the same routes and with the same limits as log_partition."""
-    if _ising_exact.grid_shape(model) is None:
+    if _ising_exact.grid_shape(_check(model)) is None:
         return enumerate_states(model)[1]
     return transfer_matrix(model)[1]
 
 
 def enumerate_states(model):
     """(log Z, Marginals) by summing over all 2^n states, n <= 20."""
-    return _ising_exact.enumerated_marginals(model)
+    return _ising_exact.enumerated_marginals(_check(model))
 
 
 def transfer_matrix(model):
     """(log Z, Marginals) of a grid (edges may be missing), row after row, one site at a time."""
-    shape = _ising_exact.grid_shape(model)
+    shape = _ising_exact.grid_shape(_check(model))
     if shape is None:
         raise ValueError("model must be a grid with its sites numbered row by row")
     return _ising_exact.transfer_marginals(model, shape)
@@ -86,13 +89,27 @@ def transfer_matrix(model):
 
 def independent(model, magnetisations):
     """The Marginals of a q under which the spins are independent, with these means (n,)."""
-    means = _means("magnetisations", magnetisations, model)
+    return _independent(model, _means("magnetisations", magnetisations, _check(model)))
+
+
+def _independent(model, means):
     i, j = model.edges.T
     return Marginals(means, means[i] * means[j], spin_entropy(means))
 
 
 def energy(model, q):
-    """E_q[sum J x x + sum h x] in nats (physics' energy, with the sign turned)."""
+    """E_q[sum J x x + sum h x] in nats (physics' energy, with the sign turned); q : Marginals."""
+    _check(model)
+    came = np.shape(validation.instance("q", q, Marginals).magnetisations), np.shape(q.correlations)
+    if came != ((model.num_sites,), (len(model.edges),)):
+        raise ValueError(
+            f"q must have {model.num_sites} spins and {len(model.edges)} edges like the model, "
+            f"got {came}"
+        )
+    return _energy(model, q)
+
+
+def _energy(model, q):
     return float(model.couplings @ q.correlations + model.fields @ q.magnetisations)
 
 
@@ -106,7 +123,8 @@ def update_sites(model, magnetisations, sites):
 
     sites : (k,) no two joined, for instance one of model.colours. Returns new means (n,).
     """
-    means = np.array(magnetisations, dtype=float)
+    means = _means("magnetisations", magnetisations, _check(model)).copy()
+    sites = validation.indices("sites", sites, model.num_sites)
     means[sites] = np.tanh(model.fields[sites] + model.adjacency[sites] @ means)
     return means
 
@@ -119,19 +137,19 @@ def fit_mean_field(model, *, init=None, max_iter=5000, tol=1e-10):
     tol  : nats
     Returns FitResult: params the Marginals of q; elbos never fall, each is <= log Z.
     """
-    start = np.tanh(model.fields) if init is None else _means("init", init, model)
+    start = np.tanh(_check(model).fields) if init is None else _means("init", init, model)
 
     def sweep(q):  # update_sites for each colour, with the rows of the matrix cut out once
         means = q.magnetisations.copy()
         for sites, couplings in model.rows_by_colour:
             means[sites] = np.tanh(model.fields[sites] + couplings @ means)
-        return independent(model, means)
+        return _independent(model, means)
 
     return climb(
         "fit_mean_field",
-        independent(model, start),
+        _independent(model, start),
         sweep,
-        lambda q: elbo(model, q),
+        lambda q: _energy(model, q) + q.entropy,
         max_iter=max_iter,
         tol=tol,
     )
@@ -145,13 +163,13 @@ def fit_chains(model, chains, *, init=None, max_iter=5000, tol=1e-10):
              The first sweep from there raises the bound of those independent spins.
     Returns FitResult: params the Marginals of q; elbos never fall, each is <= log Z.
     """
-    start = np.tanh(model.fields) if init is None else _means("init", init, model)
+    start = np.tanh(_check(model).fields) if init is None else _means("init", init, model)
     plan, cross, inside = chain_plan(model, chains)
     return climb(
         "fit_chains",
-        independent(model, start),
+        _independent(model, start),
         lambda q: sweep_chains(model, q, plan, cross, inside),
-        lambda q: elbo(model, q),
+        lambda q: _energy(model, q) + q.entropy,
         max_iter=max_iter,
         tol=tol,
     )
@@ -190,16 +208,15 @@ def fit_belief_propagation(
     init         : (2, E) messages to start from; None starts from zero
     Returns BeliefResult; warns once when max_iter comes first. Exact on trees.
     """
-    weights = np.ones(len(model.edges)) if edge_weights is None else _weights(edge_weights, model)
-    damping = float(validation.finite("damping", damping, ndim=0))
-    if not 0 <= damping < 1:
-        raise ValueError(f"damping must be in [0, 1), got {damping:g}")
+    _check(model)
+    weights = checked_weights(model, 1.0 if edge_weights is None else edge_weights)
+    damping = checked_damping(damping)
     max_iter, tol = validation.integer("max_iter", max_iter), tolerance(tol)
     shape = (2, len(model.edges))
     messages = np.zeros(shape) if init is None else validation.finite("init", init, shape=shape)
     changes, converged = [], False
     while not converged and len(changes) < max_iter:
-        new = update_messages(model, messages, weights, damping)
+        new = passed(model, messages, weights, damping)
         changes.append(float(np.abs(new - messages).max(initial=0.0)))
         messages, converged = new, changes[-1] < tol
     if not converged and tol > 0:
@@ -215,26 +232,22 @@ def fit_belief_propagation(
 
 def gibbs_sweep(model, x, rng):
     """Redraw every spin of x (n,) given the others, one colour at a time; returns new spins."""
-    x = np.array(x, dtype=float)
+    x = validation.finite("x", x, shape=(_check(model).num_sites,)).copy()
+    if (np.abs(x) != 1).any():
+        raise ValueError(f"x must hold spins of -1 and 1, got {np.unique(x)[:5]}")
+    validation.generator("rng", rng)
     for sites, couplings in model.rows_by_colour:
         field = model.fields[sites] + couplings @ x
         x[sites] = np.where(rng.random(len(sites)) < expit(2 * field), 1.0, -1.0)
     return x
 
 
+def _check(model):
+    return validation.instance("model", model, IsingModel)
+
+
 def _means(name, value, model):
-    means = validation.finite(name, value, shape=(model.num_sites,))
+    means = validation.finite(name, value, shape=(_check(model).num_sites,))
     if np.abs(means).max() > 1:
         raise ValueError(f"{name} must be in [-1, 1], got {means[np.abs(means).argmax()]:g}")
     return means
-
-
-def _weights(value, model):
-    weights = validation.positive("edge_weights", value)
-    if weights.shape not in ((), (len(model.edges),)):
-        raise ValueError(
-            f"edge_weights must be one number or ({len(model.edges)},), got {weights.shape}"
-        )
-    if weights.size and weights.max() > 1:
-        raise ValueError(f"edge_weights must be in (0, 1], got {weights.max():g}")
-    return np.broadcast_to(weights, (len(model.edges),))

@@ -38,6 +38,7 @@ def laplace_approximation(log_joint, x0):
     definite Hessian: an unbounded or flat target, or a maximum on the boundary of the support.
     Source: Bishop 2006, section 4.4; MacKay 2003, chapter 27.
     """
+    validation.function("log_joint", log_joint)
     x0 = np.atleast_1d(validation.finite("x0", x0))
     if x0.ndim != 1 or x0.size == 0:
         raise ValueError(f"x0 must be a scalar or have shape (D,), got shape {x0.shape}")

@@ -5,57 +5,19 @@ so exact, mean-field and hard (point-mass) EM are one loop with three E steps.
 Sources: Ghahramani 1995; Neal and Hinton 1998; Griffiths and Ghahramani 2011 for the images.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 from scipy.special import entr, expit, logsumexp
 
 from vi_helpers import results, validation
+from vi_helpers._factor_params import LatentParams as LatentParams
+from vi_helpers._factor_params import Posterior as Posterior
 from vi_helpers.densities import LOG_2PI
 
 MAX_EXACT = 14  # 2^14 states for each point
 PI_FLOOR = 1e-6  # the M step keeps pi in [floor, 1 - floor], so that log pi stays finite
-
-
-@dataclass(frozen=True)
-class LatentParams:
-    """theta: pi (K,) in (0, 1), weights W (D, K), bias b (D,), noise_var > 0 (one number).
-
-    Raises ValueError for anything else.
-    """
-
-    pi: np.ndarray
-    weights: np.ndarray
-    bias: np.ndarray
-    noise_var: float
-
-    def __post_init__(self):
-        pi = validation.positive("pi", self.pi, ndim=1)
-        if pi.max(initial=0.0) >= 1:
-            raise ValueError(f"pi must lie below 1, got {pi.max():g}")
-        weights = validation.data("weights", self.weights, dim=len(pi))
-        bias = validation.finite("bias", self.bias, shape=(len(weights),))
-        noise_var = float(validation.positive("noise_var", self.noise_var, ndim=0))
-        vars(self).update(pi=pi, weights=weights, bias=bias, noise_var=noise_var)
-
-
-@dataclass(frozen=True)
-class Posterior:
-    """What the bound needs of q(z_n): mean (N, K), second E[z z^T] (N, K, K), entropy (N,) nats.
-
-    Raises ValueError unless finite and of these shapes.
-    """
-
-    mean: np.ndarray
-    second: np.ndarray
-    entropy: np.ndarray
-
-    def __post_init__(self):
-        mean = validation.data("mean", self.mean)
-        second = validation.finite("second", self.second, shape=(*mean.shape, mean.shape[1]))
-        entropy = validation.finite("entropy", self.entropy, shape=(len(mean),))
-        vars(self).update(mean=mean, second=second, entropy=entropy)
 
 
 def all_states(num_factors):
@@ -68,6 +30,7 @@ def all_states(num_factors):
 
 def log_joint_table(X, states, params):
     """log p(x_n, z_s) in nats, (N, S), for X (N, D) and states (S, K)."""
+    _check_params(params)
     X = validation.data("X", X, dim=len(params.bias))
     states = validation.data("states", states, dim=len(params.pi))
     log_prior = states @ np.log(params.pi) + (1 - states) @ np.log1p(-params.pi)
@@ -81,12 +44,13 @@ def log_joint_table(X, states, params):
 
 def log_evidence(X, params):
     """log p(X) in nats for all the data, by summing over the 2^K states of each point."""
+    _check_params(params)
     return float(logsumexp(log_joint_table(X, all_states(len(params.pi)), params), axis=1).sum())
 
 
 def e_step_exact(X, params, previous=None):
     """q(z_n) = p(z_n | x_n) by enumeration; previous is not used."""
-    states = all_states(len(params.pi))
+    states = all_states(len(_check_params(params).pi))
     log_p = log_joint_table(X, states, params)
     q = np.exp(log_p - logsumexp(log_p, axis=1, keepdims=True))
     pairs = states[:, :, None] * states[:, None, :]
@@ -95,7 +59,7 @@ def e_step_exact(X, params, previous=None):
 
 def e_step_hard(X, params, previous=None):
     """q(z_n) all on the most probable z_n, so its entropy is zero; previous is not used."""
-    states = all_states(len(params.pi))
+    states = all_states(len(_check_params(params).pi))
     best = states[log_joint_table(X, states, params).argmax(axis=1)]
     return Posterior(best, best[:, :, None] * best[:, None, :], np.zeros(len(X)))
 
@@ -104,7 +68,12 @@ def update_factor(X, params, mean, k):
     """The best q(z_nk = 1), (N,), while the other factors stay: one coordinate update.
 
     Only x_n minus what the other factors explain on average, and the size of w_k, matter.
+    Raises ValueError for NaN, means outside [0, 1], shapes that disagree, or another k.
     """
+    X = validation.data("X", X, dim=len(_check_params(params).bias))
+    mean = _check_means(mean, (len(X), len(params.pi)))
+    if validation.integer("k", k, minimum=0) >= len(params.pi):
+        raise ValueError(f"k must be below {len(params.pi)}, got {k}")
     weight = params.weights[:, k]
     others = mean @ params.weights.T - np.outer(mean[:, k], weight)
     fit = (X - params.bias - others) @ weight - 0.5 * weight @ weight
@@ -116,9 +85,12 @@ def e_step_mean_field(X, params, previous=None, sweeps=20):
 
     previous : Posterior to start from; None starts from mean = pi
     """
-    X = validation.data("X", X, dim=len(params.bias))
-    start = params.pi if previous is None else previous.mean
-    mean = np.array(np.broadcast_to(start, (len(X), len(params.pi))))
+    X = validation.data("X", X, dim=len(_check_params(params).bias))
+    sweeps, shape = validation.integer("sweeps", sweeps), (len(X), len(params.pi))
+    mean = np.array(np.broadcast_to(params.pi, shape))
+    if previous is not None:
+        start = validation.instance("previous", previous, Posterior).mean
+        mean = validation.finite("previous.mean", start, shape=shape).copy()
     # update_factor with its products made once: the factors meet only in overlap = W^T W.
     overlap = params.weights.T @ params.weights / params.noise_var
     alone = (X - params.bias) @ params.weights / params.noise_var - 0.5 * np.diag(overlap)
@@ -131,7 +103,8 @@ def e_step_mean_field(X, params, previous=None, sweeps=20):
 
 
 def factorised(mean):
-    """The Posterior of independent Bernoulli factors with these means (N, K)."""
+    """The Posterior of independent Bernoulli factors with these means (N, K), in [0, 1]."""
+    mean = _check_means(mean)
     second = mean[:, :, None] * mean[:, None, :]
     diagonal = np.arange(mean.shape[1])
     second[:, diagonal, diagonal] = mean  # z^2 = z
@@ -140,7 +113,9 @@ def factorised(mean):
 
 def elbo(X, params, q):
     """E_q[log p(X, Z)] + entropy in nats for all the data, for a Posterior q of any kind."""
-    X = _check_data(X, q, dim=len(params.bias))
+    X = _check_data(X, q, dim=len(_check_params(params).bias))
+    if q.mean.shape[1] != len(params.pi):
+        raise ValueError(f"q must have {len(params.pi)} factors, got {q.mean.shape[1]}")
     log_prior = (q.mean @ (np.log(params.pi) - np.log1p(-params.pi))).sum()
     log_prior += len(X) * np.log1p(-params.pi).sum()
     log_norm = 0.5 * X.size * (LOG_2PI + np.log(params.noise_var))
@@ -154,6 +129,8 @@ def m_step(X, q, *, learn_bias=False, min_noise_var=1e-6):
     Without learn_bias, b = 0. noise_var stays at or above min_noise_var, pi off 0 and 1.
     """
     X = _check_data(X, q)
+    min_noise_var = validation.positive_number("min_noise_var", min_noise_var)
+    validation.flag("learn_bias", learn_bias)
     mean, second = q.mean, q.second.sum(axis=0)
     num_factors = mean.shape[1]
     bias = np.zeros(X.shape[1])
@@ -176,6 +153,8 @@ def init_params(X, num_factors, rng):
     num_factors = validation.integer("num_factors", num_factors)
     rng = validation.generator("rng", rng)
     scale = np.sqrt(np.mean(X**2))
+    if scale < validation.SMALLEST:
+        raise ValueError("X must hold something other than zeros")
     weights = 0.5 * scale * rng.normal(size=(X.shape[1], num_factors))
     weights += X.mean(axis=0)[:, None] / num_factors * 2
     return LatentParams(np.full(num_factors, 0.5), weights, np.zeros(X.shape[1]), scale**2)
@@ -197,9 +176,7 @@ def fit_em(
     E step that follows it, in nats; it never falls, but for rounding. With "exact" it is log p(X).
     Raises ValueError on bad input; warns once when max_iter comes first.
     """
-    if not isinstance(init, LatentParams):
-        raise ValueError(f"init must be a LatentParams, got {type(init).__name__}")
-    X = validation.data("X", X, dim=len(init.bias))
+    X = validation.data("X", X, dim=len(validation.instance("init", init, LatentParams).bias))
     step = E_STEPS[validation.one_of("e_step", e_step, tuple(E_STEPS))]
     validation.positive("min_noise_var", min_noise_var, ndim=0)
 
@@ -226,8 +203,20 @@ def _expected_squares(X, weights, bias, mean, second):
     return float((residual**2).sum() + (weights.T @ weights * spread).sum())
 
 
+def _check_params(params):
+    return validation.instance("params", params, LatentParams)
+
+
+def _check_means(mean, shape=(None, None)):
+    mean = validation.finite("mean", mean, shape=shape)
+    if mean.size and not 0 <= mean.min() <= mean.max() <= 1:
+        raise ValueError(f"mean must lie in [0, 1], got {mean.min():g} to {mean.max():g}")
+    return mean
+
+
 def _check_data(X, q, dim=None):
     """X checked, with a row for each row of q."""
+    validation.instance("q", q, Posterior)
     X = validation.data("X", X, dim=dim)
     if len(X) != len(q.mean):
         raise ValueError(f"X must have {len(q.mean)} rows like q, got {len(X)}")

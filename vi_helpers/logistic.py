@@ -26,8 +26,7 @@ class GaussianPosterior:
     cov: np.ndarray
 
     def __post_init__(self):
-        mean = validation.finite("mean", self.mean, ndim=1)
-        cov = validation.covariance("cov", self.cov, shape=(mean.size, mean.size))
+        mean, cov = validation.normal("mean", self.mean, "cov", self.cov)
         vars(self).update(mean=mean, cov=cov)
 
 
@@ -38,29 +37,26 @@ def log_joint(X, y, prior_std):
     log_norm = X.shape[1] * (np.log(prior_std) + 0.5 * LOG_2PI)
 
     def log_p(theta):
+        theta = np.clip(validation.real("theta", theta), -validation.LARGEST, validation.LARGEST)
+        if theta.ndim != 2 or theta.shape[1] != X.shape[1]:
+            raise ValueError(f"theta must have shape (S, {X.shape[1]}), got {theta.shape}")
         log_prior = -0.5 * (theta**2).sum(axis=1) / prior_std**2 - log_norm
         return log_expit(theta @ signed.T).sum(axis=1) + log_prior
 
     return log_p
 
 
-def _activation(X, mean, cov):
-    """Mean and standard deviation (N,), (N,) of x . theta under q, for each row of X (N, D).
-
-    cov may be all zeros. Raises ValueError for NaN or shapes that disagree.
-    """
-    mean = validation.finite("mean", mean, ndim=1)
-    cov = validation.finite("cov", cov, shape=(mean.size, mean.size))
-    X = validation.data("X", X, dim=mean.size)
-    return X @ mean, np.sqrt(np.einsum("nd,de,ne->n", X, cov, X))
-
-
 def elbo(X, y, prior_std, mean, cov):
     """E_q[log p(y | X, theta)] - KL(q || prior), in nats for the whole data set.
 
+    Raises ValueError for NaN, shapes that disagree, labels other than 0 and 1, or a cov that is
+    not positive definite.
     Holds: elbo <= log p(y | X). Source: Opper and Archambeau 2009.
     """
-    X, y, prior_std = _check_data(X, y, prior_std)
+    return _elbo(*_check_data(X, y, prior_std), *_check_q(X, mean, cov))
+
+
+def _elbo(X, y, prior_std, mean, cov):
     a_mean, a_std = _activation(X, mean, cov)
     log_lik = expect_normal(log_expit, (2 * y - 1) * a_mean, a_std).sum()
     dim = len(mean)
@@ -73,9 +69,12 @@ def expected_derivatives(X, y, prior_std, mean, cov):
     """E_q of the gradient (D,) and of minus the Hessian (D, D) of the log joint in theta.
 
     At the exclusive optimum the first is 0 and the second is the precision of q; with a
-    factorised q only its diagonal is.
+    factorised q only its diagonal is. Raises ValueError as elbo does.
     """
-    X, y, prior_std = _check_data(X, y, prior_std)
+    return _derivatives(*_check_data(X, y, prior_std), *_check_q(X, mean, cov))
+
+
+def _derivatives(X, y, prior_std, mean, cov):
     a_mean, a_std = _activation(X, mean, cov)
     gradient = X.T @ (y - expect_normal(expit, a_mean, a_std)) - mean / prior_std**2
     weight = expect_normal(lambda a: expit(a) * expit(-a), a_mean, a_std)
@@ -87,8 +86,18 @@ def update_q(X, y, prior_std, mean, cov, *, factorised=False, step=1.0):
 
     A Newton step in the mean, and the precision moved to the expected curvature; step in (0, 1]
     damps both. Without expectations this is Newton's method for the mode.
+    Raises ValueError as elbo does, and for another step.
     """
-    gradient, curvature = expected_derivatives(X, y, prior_std, mean, cov)
+    step = validation.positive_number("step", step)
+    if step > 1:
+        raise ValueError(f"step must lie in (0, 1], got {step:g}")
+    validation.flag("factorised", factorised)
+    given = *_check_data(X, y, prior_std), *_check_q(X, mean, cov)
+    return _updated_q(*given, factorised, step)
+
+
+def _updated_q(X, y, prior_std, mean, cov, factorised, step):
+    gradient, curvature = _derivatives(X, y, prior_std, mean, cov)
     new_mean = mean + step * np.linalg.solve(curvature, gradient)
     if factorised:
         precision = (1 - step) / np.diag(cov) + step * np.diag(curvature)
@@ -105,11 +114,11 @@ def fit_gaussian(X, y, prior_std, *, factorised=False, max_iter=200, tol=1e-10):
     Returns a FitResult whose params are a GaussianPosterior. Raises ValueError for bad data.
     """
     X, y, prior_std = _check_data(X, y, prior_std)
-    dim = X.shape[1]
+    dim, factorised = X.shape[1], validation.flag("factorised", factorised)
     mean, cov = np.zeros(dim), np.eye(dim) / (1 / prior_std**2 + len(y) / 4)
     fit = climb(
         "fit_gaussian",
-        (mean, cov, elbo(X, y, prior_std, mean, cov)),
+        (mean, cov, _elbo(X, y, prior_std, mean, cov)),
         lambda state: _rising_step(X, y, prior_std, *state, factorised),
         lambda state: state[2],
         max_iter=max_iter,
@@ -119,18 +128,33 @@ def fit_gaussian(X, y, prior_std, *, factorised=False, max_iter=200, tol=1e-10):
 
 
 def predict(X, mean, cov):
-    """P(y = 1 | x) averaged over q = N(mean, cov), (N,); zeros for cov give the plug-in one."""
-    return expect_normal(expit, *_activation(X, mean, cov))
+    """P(y = 1 | x) averaged over q = N(mean, cov), (N,); zeros for cov give the plug-in one.
+
+    Raises ValueError for NaN, shapes that disagree, or a cov with a negative eigenvalue.
+    """
+    mean, cov = validation.normal("mean", mean, "cov", cov, singular=True)
+    return expect_normal(expit, *_activation(validation.data("X", X, dim=mean.size), mean, cov))
+
+
+def _activation(X, mean, cov):
+    """Mean and standard deviation (N,), (N,) of x . theta under q, for each row of X (N, D)."""
+    variance = np.einsum("nd,de,ne->n", X, cov, X)
+    return X @ mean, np.sqrt(np.maximum(variance, 0.0))  # a singular cov may round below 0
 
 
 def _rising_step(X, y, prior_std, mean, cov, current, factorised):
     for halvings in range(20):
         step = 0.5**halvings
-        new = update_q(X, y, prior_std, mean, cov, factorised=factorised, step=step)
-        value = elbo(X, y, prior_std, *new)
+        new = _updated_q(X, y, prior_std, mean, cov, factorised, step)
+        value = _elbo(X, y, prior_std, *new)
         if value >= current:
             return *new, value
     return mean, cov, current  # nothing left to gain but rounding
+
+
+def _check_q(X, mean, cov):
+    mean = validation.vector("mean", mean, size=np.shape(X)[-1])
+    return validation.normal("mean", mean, "cov", cov)
 
 
 def _check_data(X, y, prior_std):
@@ -138,4 +162,4 @@ def _check_data(X, y, prior_std):
     y = validation.finite("y", y, shape=(len(X),))
     if not np.isin(y, (0, 1)).all():
         raise ValueError(f"y must hold zeros and ones, got {np.unique(y)[:5]}")
-    return X, y, float(validation.positive("prior_std", prior_std, ndim=0))
+    return X, y, validation.positive_number("prior_std", prior_std)

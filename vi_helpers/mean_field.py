@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-from scipy.special import logsumexp, xlogy
+from scipy.special import xlogy
 
 from vi_helpers import results, validation
+from vi_helpers._unit_mixture_exact import UnitMixturePosterior as UnitMixturePosterior
+from vi_helpers._unit_mixture_exact import exact_posterior as exact_posterior
 from vi_helpers.densities import LOG_2PI
-
-MAX_ASSIGNMENTS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,8 @@ class GaussianQ:
     cov: np.ndarray
 
     def __post_init__(self):
-        mean = validation.finite("mean", self.mean, ndim=1)
-        object.__setattr__(self, "mean", mean)
-        object.__setattr__(self, "cov", validation.covariance("cov", self.cov, dim=mean.size))
+        mean, cov = validation.normal("mean", self.mean, "cov", self.cov)
+        vars(self).update(mean=mean, cov=cov)
 
 
 @dataclass(frozen=True)
@@ -46,49 +45,9 @@ class UnitMixtureQ:
     resp: np.ndarray
 
     def __post_init__(self):
-        means = validation.finite("means", self.means, ndim=1)
-        stds = validation.positive("stds", self.stds, shape=means.shape)
+        means, stds = _check_factors(self.means, self.stds)
         resp = validation.probabilities("resp", self.resp, shape=(None, means.size))
-        for name, value in (("means", means), ("stds", stds), ("resp", resp)):
-            object.__setattr__(self, name, value)
-
-
-@dataclass(frozen=True)
-class UnitMixturePosterior:
-    """The exact posterior of the mixture: one Gaussian of mu for each of the T = K**N assignments.
-
-    labels    : (T, N) small integers 0..K-1, one assignment a row
-    log_joint : (T,) log p(x, c) in nats, mu integrated out
-    means     : (T, K) E[mu | c, x];  stds : (T, K) their standard deviations
-    """
-
-    labels: np.ndarray
-    log_joint: np.ndarray
-    means: np.ndarray
-    stds: np.ndarray
-
-    @property
-    def log_evidence(self):
-        """log p(x) in nats."""
-        return float(logsumexp(self.log_joint))
-
-    @property
-    def probs(self):
-        """(T,) p(c | x)."""
-        return np.exp(self.log_joint - self.log_evidence)
-
-    def sample(self, num_samples, rng):
-        """Independent draws of mu from p(mu | x): (S, K)."""
-        rows = rng.choice(len(self.log_joint), size=num_samples, p=self.probs)
-        return self.means[rows] + self.stds[rows] * rng.standard_normal(
-            (num_samples, self.means.shape[1])
-        )
-
-    def same_component(self):
-        """(N, N) p(c_i = c_j | x): free of the naming of the components."""
-        num_labels, probs = self.means.shape[1], self.probs
-        ones = (self.labels == k for k in range(num_labels))
-        return sum((one * probs[:, None]).T @ one for one in ones)
+        vars(self).update(means=means, stds=stds, resp=resp)
 
 
 # A Gaussian target
@@ -100,7 +59,14 @@ def update_q_block(q_mean, block, mean, precision):
     q_mean, mean : (D,), of q and of the target;  block : list of indices
     precision    : (D, D) of the target
     The block's covariance is the inverse of precision[block, block], whatever q_mean is.
+    Raises ValueError for NaN, shapes that disagree, or a precision that is not positive definite.
     """
+    mean, precision = validation.normal("mean", mean, "precision", precision)
+    q_mean = validation.vector("q_mean", q_mean, size=mean.size)
+    return _updated_block(q_mean, validation.indices("block", block, mean.size), mean, precision)
+
+
+def _updated_block(q_mean, block, mean, precision):
     rest = np.setdiff1d(np.arange(len(mean)), block)
     pull = precision[np.ix_(block, rest)] @ (q_mean[rest] - mean[rest])
     updated = np.array(q_mean, dtype=float)
@@ -110,6 +76,13 @@ def update_q_block(q_mean, block, mean, precision):
 
 def factorised_cov(precision, blocks):
     """(D, D) covariance of the best q that factorises over blocks: each block inverted alone."""
+    precision = validation.covariance("precision", precision)
+    if precision.ndim != 2:
+        raise ValueError(f"precision must have shape (D, D), got {precision.shape}")
+    return _factorised(precision, _blocks(blocks, len(precision)))
+
+
+def _factorised(precision, blocks):
     cov = np.zeros_like(precision)
     for block in blocks:
         cov[np.ix_(block, block)] = np.linalg.inv(precision[np.ix_(block, block)])
@@ -125,18 +98,17 @@ def fit_gaussian_target(mean, cov, init_mean, *, blocks=None, max_iter=500, tol=
     elbos[0] with the means of init_mean and the covariance of the optimum. They never fall.
     Raises ValueError for bad input; warns once when max_iter comes first.
     """
-    mean = validation.finite("mean", mean, ndim=1)
-    cov = validation.covariance("cov", cov, dim=mean.size)
-    start = validation.finite("init_mean", init_mean, shape=mean.shape)
-    blocks = _blocks(blocks, mean.size)
+    mean, cov = validation.normal("mean", mean, "cov", cov)
+    start = validation.vector("init_mean", init_mean, size=mean.size)
+    blocks = _blocks([[i] for i in range(mean.size)] if blocks is None else blocks, mean.size)
     precision = np.linalg.inv(cov)
     precision = (precision + precision.T) / 2
-    q_cov = factorised_cov(precision, blocks)
+    q_cov = _factorised(precision, blocks)
     lost = 0.5 * (np.linalg.slogdet(cov)[1] - np.linalg.slogdet(q_cov)[1])  # the trace term is 0
 
     def sweep(q_mean):
         for block in blocks:
-            q_mean = update_q_block(q_mean, block, mean, precision)
+            q_mean = _updated_block(q_mean, block, mean, precision)
         return q_mean
 
     def elbo_at(q_mean):
@@ -153,7 +125,12 @@ def update_q_assignments(x, means, stds):
     """The best q(c) for a given q(mu): resp (N, K), from x (N,), means (K,), stds (K,).
 
     log resp[n, k] = -E_q[(x_n - mu_k)²] / 2 + const, the same constant for all k.
+    Raises ValueError for NaN, shapes that disagree, or stds that are not positive.
     """
+    return _assignments(validation.vector("x", x), *_check_factors(means, stds))
+
+
+def _assignments(x, means, stds):
     log_rho = -0.5 * (np.subtract.outer(x, means) ** 2 + stds**2)
     rho = np.exp(log_rho - log_rho.max(axis=1, keepdims=True))
     return rho / rho.sum(axis=1, keepdims=True)
@@ -163,7 +140,14 @@ def update_q_means(x, resp, *, prior_std):
     """The best q(mu) for a given q(c): means (K,), stds (K,), from x (N,), resp (N, K).
 
     A component without points has mean 0 and std prior_std: its prior.
+    Raises ValueError for NaN, rows of resp that do not sum to one, or shapes that disagree.
     """
+    x = validation.vector("x", x)
+    resp = validation.probabilities("resp", resp, shape=(len(x), None))
+    return _means(x, resp, validation.positive_number("prior_std", prior_std))
+
+
+def _means(x, resp, prior_std):
     variances = 1 / (1 / prior_std**2 + resp.sum(axis=0))
     return variances * (x @ resp), np.sqrt(variances)
 
@@ -172,7 +156,15 @@ def elbo(x, q, *, prior_std):
     """E_q[log p(x, c, mu) - log q(c, mu)] in nats, all constants kept, for any UnitMixtureQ.
 
     x : (N,).  Holds: elbo <= log evidence.
+    Raises ValueError for NaN, or a q with another number of rows than x.
     """
+    x, q = validation.vector("x", x), validation.instance("q", q, UnitMixtureQ)
+    if len(x) != len(q.resp):
+        raise ValueError(f"x must hold {len(q.resp)} points like q, got {len(x)}")
+    return _elbo(x, q, validation.positive_number("prior_std", prior_std))
+
+
+def _elbo(x, q, prior_std):
     num_points, num_components = q.resp.shape
     squares = (np.subtract.outer(x, q.means) ** 2 + q.stds**2) * q.resp
     fit = -0.5 * (squares.sum() + num_points * LOG_2PI)
@@ -195,47 +187,24 @@ def fit_unit_mixture(x, num_components, *, prior_std, init=None, rng=None, max_i
     but for rounding. Local optima are many: compare several starts.
     Raises ValueError for bad input; warns once when max_iter comes first.
     """
-    x = _points(x)
+    x = validation.vector("x", x)
     num_components = validation.integer("num_components", num_components)
     if num_components > len(x):
         raise ValueError(
             f"num_components must be at most the number of points, {len(x)}, got {num_components}"
         )
-    prior_std = float(validation.positive("prior_std", prior_std, ndim=0))
+    prior_std = validation.positive_number("prior_std", prior_std)
 
     def sweep(q):
-        resp = update_q_assignments(x, q.means, q.stds)
-        return UnitMixtureQ(*update_q_means(x, resp, prior_std=prior_std), resp)
+        resp = _assignments(x, q.means, q.stds)
+        return UnitMixtureQ(*_means(x, resp, prior_std), resp)
 
     def bound(q):
-        return elbo(x, q, prior_std=prior_std)
+        return _elbo(x, q, prior_std)
 
+    rng = np.random.default_rng(0) if rng is None else validation.generator("rng", rng)
     start = _start(x, num_components, prior_std, init, rng)
     return results.climb("fit_unit_mixture", start, sweep, bound, max_iter=max_iter, tol=tol)
-
-
-def exact_posterior(x, num_components, *, prior_std):
-    """The exact posterior of the mixture by listing all K**N assignments.
-
-    x : (N,).  Returns UnitMixturePosterior.
-    Raises ValueError when the table would have more than MAX_ASSIGNMENTS rows.
-    """
-    x = _points(x)
-    num_components = validation.integer("num_components", num_components)
-    prior_std = float(validation.positive("prior_std", prior_std, ndim=0))
-    size = _table_size(num_components, len(x))
-    powers = num_components ** np.arange(len(x))[::-1]
-    labels = (np.arange(size)[:, None] // powers % num_components).astype(np.int8)
-    counts, sums = np.zeros((size, num_components)), np.zeros((size, num_components))
-    for point, column in zip(x, labels.T, strict=True):
-        hit = column[:, None] == np.arange(num_components)
-        counts += hit
-        sums += point * hit
-    variances = 1 / (1 / prior_std**2 + counts)
-    means = variances * sums
-    constant = -len(x) * (np.log(num_components) + 0.5 * LOG_2PI) - 0.5 * x @ x
-    log_joint = constant + (0.5 * np.log(variances / prior_std**2) + 0.5 * means * sums).sum(axis=1)
-    return UnitMixturePosterior(labels, log_joint, means, np.sqrt(variances))
 
 
 def unit_mixture_log_evidence(x, num_components, *, prior_std):
@@ -246,29 +215,15 @@ def unit_mixture_log_evidence(x, num_components, *, prior_std):
     return exact_posterior(x, num_components, prior_std=prior_std).log_evidence
 
 
-def _points(x):
-    x = validation.finite("x", x, ndim=1)
-    if x.size == 0:
-        raise ValueError("x must hold at least one point, got shape (0,)")
-    return x
-
-
-def _table_size(num_components, num_points):
-    size = num_components**num_points
-    if size > MAX_ASSIGNMENTS:
-        digits = num_points * np.log10(num_components)
-        shown = f"{size:,}" if digits < 15 else f"about 10**{digits:.0f}"
-        raise ValueError(
-            f"num_components**len(x) must be at most {MAX_ASSIGNMENTS:,} rows, "
-            f"got {num_components}**{num_points}, {shown}"
-        )
-    return size
+def _check_factors(means, stds):
+    means = validation.vector("means", means)
+    return means, validation.positive("stds", stds, shape=means.shape)
 
 
 def _blocks(blocks, dim):
     """Blocks as integer arrays, or ValueError unless they hold each of 0..dim-1 once."""
     try:
-        listed = [[i] for i in range(dim)] if blocks is None else [list(block) for block in blocks]
+        listed = [list(block) for block in blocks]
         complete = all(listed) and sorted(chain.from_iterable(listed)) == list(range(dim))
     except TypeError as error:
         raise ValueError(f"blocks must be lists of indices, got {blocks!r}") from error
@@ -285,13 +240,12 @@ def _start(x, num_components, prior_std, init, rng):
         validation.finite("init.resp", init.resp, shape=shape)
         return init
     if init is None:
-        rng = np.random.default_rng(0) if rng is None else validation.generator("rng", rng)
         init = rng.choice(x, num_components, replace=False)
         init = init + 0.1 * rng.standard_normal(num_components)
     init = validation.finite("init", init)
     if init.ndim == 1:
         means = validation.finite("init", init, shape=(num_components,))
-        resp = update_q_assignments(x, means, np.zeros(num_components))  # equal stds cancel
+        resp = _assignments(x, means, np.zeros(num_components))  # equal stds cancel
     else:
         resp = validation.probabilities("init", init, shape=shape)
-    return UnitMixtureQ(*update_q_means(x, resp, prior_std=prior_std), resp)
+    return UnitMixtureQ(*_means(x, resp, prior_std), resp)

@@ -89,7 +89,7 @@ def e_step(X, params):
     Holds: with q = resp the ELBO equals log_likelihood.
     Source: Bishop 2006, Eq. (9.23).
     """
-    X = _check_data(X, params)
+    X = _check_data(X, "params", params)
     with np.errstate(divide="ignore"):  # a weight of 0
         log_weights = np.log(params.weights)
     components = zip(params.means, params.covs, strict=True)
@@ -127,7 +127,7 @@ def fit_em(X, init, *, max_iter=200, tol=1e-6, reg=0.0):
     sweep would lose digits.
     Source: Dempster, Laird and Rubin 1977; Neal and Hinton 1998 for the bound.
     """
-    X, reg = _check_data(X, init), _check_reg(reg)
+    X, reg = _check_data(X, "init", init), _check_reg(reg)
     _check_enough_points(X, len(init.weights))
     sweep, rounding = Sweep(X), resolution(X)
 
@@ -206,14 +206,13 @@ def _column_variances(X):
     return var
 
 
-def _check_data(X, params):
-    if not isinstance(params, GMMParams):
-        raise ValueError(f"the parameters must be a GMMParams, got {type(params).__name__}")
+def _check_data(X, name, params):
+    validation.instance(name, params, GMMParams)
     return validation.data("X", X, dim=params.means.shape[1])
 
 
 def _check_reg(reg):
-    reg = float(validation.finite("reg", reg, ndim=0))
+    reg = validation.number("reg", reg)
     if reg < 0:
         raise ValueError(f"reg must be >= 0, got {reg:g}")
     return reg

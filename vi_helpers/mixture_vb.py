@@ -7,68 +7,23 @@ The family: q(z) q(pi, mu, Lambda).
 Source: Bishop 2006, section 10.2, with every constant kept.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import fields, replace
 
 import numpy as np
 from scipy.special import logsumexp, xlogy
 
 from vi_helpers import _conjugate, mixture_em, results, validation
+from vi_helpers._vb_params import Prior as Prior
+from vi_helpers._vb_params import VBParams as VBParams
+from vi_helpers._vb_params import check_params, check_prior
 from vi_helpers.densities import LOG_2PI
 
-log_norm_dirichlet = _conjugate.log_norm_dirichlet  # public: notebook 09 writes terms with it
 
-
-@dataclass(frozen=True)
-class Prior:
-    """Dir(alpha0) on the weights, Normal-Wishart(m0, beta0, W0, nu0) on each component.
-
-    alpha0 : positive number, the concentration of each component
-    beta0  : positive number, how many points the prior mean is worth
-    m0     : (D,) prior mean
-    W0     : (D, D) scale matrix; the prior expects the precision nu0 * W0
-    nu0    : degrees of freedom, > D - 1
-    """
-
-    alpha0: float
-    beta0: float
-    m0: np.ndarray
-    W0: np.ndarray
-    nu0: float
-
-    def __post_init__(self):
-        alpha0 = float(validation.positive("alpha0", self.alpha0, ndim=0))
-        beta0 = float(validation.positive("beta0", self.beta0, ndim=0))
-        m0 = validation.finite("m0", self.m0, ndim=1)
-        W0 = validation.covariance("W0", self.W0, shape=(m0.size, m0.size))
-        nu0 = float(validation.finite("nu0", self.nu0, ndim=0))
-        if nu0 <= m0.size - 1:
-            raise ValueError(f"nu0 must exceed D - 1 = {m0.size - 1}, got {nu0:g}")
-        vars(self).update(alpha0=alpha0, beta0=beta0, m0=m0, W0=W0, nu0=nu0)
-
-
-@dataclass(frozen=True)
-class VBParams:
-    """The factor Dir(alpha) prod_k N(mu_k; m_k, (beta_k Lambda_k)^-1) Wishart(Lambda_k; W_k, nu_k).
-
-    alpha, beta > 0, nu > D - 1 : (K,);  m : (K, D);  W : (K, D, D), positive definite
-    Raises ValueError for anything else.
-    """
-
-    alpha: np.ndarray
-    beta: np.ndarray
-    m: np.ndarray
-    W: np.ndarray
-    nu: np.ndarray
-
-    def __post_init__(self):
-        alpha = validation.positive("alpha", self.alpha, ndim=1)
-        beta = validation.positive("beta", self.beta, shape=alpha.shape)
-        m = validation.finite("m", self.m, shape=(*alpha.shape, None))
-        W = validation.covariance("W", self.W, shape=(*m.shape, m.shape[1]))
-        nu = validation.finite("nu", self.nu, shape=alpha.shape)
-        if (nu <= m.shape[1] - 1).any():
-            raise ValueError(f"nu must exceed D - 1 = {m.shape[1] - 1}, got {nu.min():g}")
-        vars(self).update(alpha=alpha, beta=beta, m=m, W=W, nu=nu)
+def log_norm_dirichlet(alpha):
+    """log of the constant in front of prod_k pi_k^(alpha_k - 1), for alpha (K,) > 0."""
+    return _conjugate.log_norm_dirichlet(
+        validation.positive("alpha", validation.vector("alpha", alpha))
+    )
 
 
 def default_prior(X, alpha0=1.0):
@@ -118,7 +73,7 @@ def e_step(X, params):
     ELBO = that sum - kl_to_prior(params, prior).
     Raises ValueError for NaN or another D. Source: Bishop 2006, (10.46)-(10.49).
     """
-    X = validation.data("X", X, dim=params.m.shape[1])
+    X = validation.data("X", X, dim=check_params(params).m.shape[1])
     log_rho = _log_rho(X, params)
     log_norm = logsumexp(log_rho, axis=1, keepdims=True)
     return log_rho - log_norm, float(log_norm.sum())
@@ -131,9 +86,11 @@ def m_step(X, prior, log_resp):
     the log of how often the point counts.  Returns VBParams.
     Raises ValueError for NaN or shapes that disagree. Source: Bishop 2006, (10.58)-(10.63).
     """
-    X = validation.finite("X", X, shape=(None, prior.m0.size))
+    X = validation.finite("X", X, shape=(None, check_prior(prior).m0.size))
     shape = (len(X), None)
     resp = validation.log_probabilities("log_resp", log_resp, shape=shape, weighted=True)
+    if resp.shape[1] == 0:
+        raise ValueError("log_resp must hold at least one component, got none")
     nk = resp.sum(axis=0)
     beta = prior.beta0 + nk
     # Centred on m0 and on m_k, so that data far from the origin lose no digits.
@@ -150,6 +107,7 @@ def m_step(X, prior, log_resp):
 
 def kl_to_prior(params, prior):
     """KL(q(pi, mu, Lambda) || p(pi, mu, Lambda)) in nats, all constants kept."""
+    check_prior(prior, dim=check_params(params).m.shape[1])
     beta, m, W, nu = params.beta, params.m, params.W, params.nu
     kl_weights = _conjugate.kl_dirichlet(params.alpha, np.full(len(beta), prior.alpha0))
     kl_components = _conjugate.kl_means(beta, m, nu[:, None, None] * W, prior.beta0, prior.m0)
@@ -159,7 +117,7 @@ def kl_to_prior(params, prior):
 
 def elbo(X, prior, log_resp, params):
     """E_q[log p(X, z, pi, mu, Lambda) - log q] in nats, for any q(z) and q(pi, mu, Lambda)."""
-    X = validation.data("X", X, dim=params.m.shape[1])
+    X = validation.data("X", X, dim=check_params(params).m.shape[1])
     shape = (len(X), len(params.alpha))
     resp = validation.log_probabilities("log_resp", log_resp, shape=shape)
     expected = (resp * _log_rho(X, params)).sum() - xlogy(resp, resp).sum()
@@ -183,11 +141,12 @@ def fit_vb(X, num_components, *, prior=None, init=None, max_iter=500, tol=1e-6, 
     X = validation.data("X", X)
     num_components = validation.integer("num_components", num_components)
     prior = default_prior(X) if prior is None else prior
-    prior = Prior(**prior) if isinstance(prior, dict) else prior
-    if not isinstance(prior, Prior):
-        raise ValueError(f"prior must be a Prior, got {type(prior).__name__}")
-    if prior.m0.size != X.shape[1]:
-        raise ValueError(f"prior must have dimension {X.shape[1]}, got {prior.m0.size}")
+    if isinstance(prior, dict):
+        if prior.keys() != {field.name for field in fields(Prior)}:
+            raise ValueError(f"prior must have the fields of a Prior, got {sorted(prior)}")
+        prior = Prior(**prior)
+    check_prior(prior, dim=X.shape[1])
+    rng = np.random.default_rng(0) if rng is None else validation.generator("rng", rng)
 
     def after_e_step(params):
         log_resp, fit_term = e_step(X, params)
@@ -206,6 +165,7 @@ def fit_vb(X, num_components, *, prior=None, init=None, max_iter=500, tol=1e-6, 
 
 def expected_mixture(params):
     """The GMMParams with weights E[pi], means E[mu_k] and covariances E[Lambda_k]^-1."""
+    check_params(params)
     covs = np.linalg.inv(params.W) / params.nu[:, None, None]
     return mixture_em.GMMParams(params.alpha / params.alpha.sum(), params.m, covs)
 
@@ -215,7 +175,7 @@ def log_predictive(X_new, params):
 
     X_new : (S, D). Source: Bishop 2006, (10.81).
     """
-    X_new = validation.data("X_new", X_new, dim=params.m.shape[1])
+    X_new = validation.data("X_new", X_new, dim=check_params(params).m.shape[1])
     log_weights = np.log(params.alpha) - np.log(params.alpha.sum())
     log_terms = _conjugate.log_predictive(X_new, params.beta, params.m, params.W, params.nu)
     return logsumexp(log_weights + log_terms, axis=1)
@@ -227,7 +187,8 @@ def log_evidence_one_component(X, prior):
     Raises ValueError for NaN or another D. Source: Murphy 2007, "Conjugate Bayesian analysis of
     the Gaussian distribution", section 8.
     """
-    X, dim = validation.finite("X", X, shape=(None, prior.m0.size)), prior.m0.size
+    dim = check_prior(prior).m0.size
+    X = validation.finite("X", X, shape=(None, dim))
     post = m_step(X, prior, np.zeros((len(X), 1)))
     return float(
         _conjugate.log_norm_wishart(prior.nu0, prior.W0)
@@ -241,7 +202,6 @@ def _start(X, num_components, prior, init, rng):
         validation.finite("init.m", init.m, shape=(num_components, X.shape[1]))
         return init
     if init is None:
-        rng = np.random.default_rng(0) if rng is None else rng
         init = init_resp(X, num_components, rng)
     if isinstance(init, mixture_em.GMMParams):
         init = np.exp(mixture_em.e_step(X, init)[0])

@@ -22,9 +22,9 @@ class PPCAParams:
     noise_var: float
 
     def __post_init__(self):
-        weights = validation.finite("weights", self.weights, ndim=2)
+        weights = validation.data("weights", self.weights)
         bias = validation.finite("bias", self.bias, shape=(len(weights),))
-        noise_var = float(validation.positive("noise_var", self.noise_var, ndim=0))
+        noise_var = validation.positive_number("noise_var", self.noise_var)
         vars(self).update(weights=weights, bias=bias, noise_var=noise_var)
 
 
@@ -33,6 +33,7 @@ def log_evidence_per_point(X, params):
 
     X : (N, D).  Raises ValueError for another D, NaN or infinite values.
     """
+    validation.instance("params", params, PPCAParams)
     X = validation.data("X", X, dim=len(params.bias))
     cov = params.weights @ params.weights.T + params.noise_var * np.eye(len(params.bias))
     return mvn_logpdf(X, params.bias, cov)
@@ -43,6 +44,7 @@ def posterior(X, params):
 
     X : (N, D).  Raises ValueError for another D, NaN or infinite values.
     """
+    validation.instance("params", params, PPCAParams)
     X = validation.data("X", X, dim=len(params.bias))
     scaled = params.weights / params.noise_var
     precision = scaled.T @ params.weights + np.eye(params.weights.shape[1])

@@ -47,6 +47,8 @@ def climb(name, start, update, bound, *, max_iter, tol):
     Raises ValueError for a bad max_iter or tol, and when the bound is not finite.
     Warns once, at the line of the caller outside this package, when max_iter comes first.
     """
+    validation.function("update", update)
+    validation.function("bound", bound)
     max_iter = validation.integer("max_iter", max_iter)
     tol = tolerance(tol)
     state, elbos, converged = start, [_finite(name, bound(start), 0)], False
@@ -61,7 +63,7 @@ def climb(name, start, update, bound, *, max_iter, tol):
 
 def tolerance(tol):
     """Return tol as a float, or raise ValueError unless it is a finite number >= 0."""
-    tol = float(validation.finite("tol", tol, ndim=0))
+    tol = validation.number("tol", tol)
     if tol < 0:
         raise ValueError(f"tol must be >= 0, got {tol:g}")
     return tol
@@ -78,7 +80,11 @@ def warn_not_converged(name, n_iter, change, tol, quantity="change of the bound,
 
 
 def _finite(name, value, iteration):
-    value = float(value)
+    try:
+        value = float(value)
+    except (TypeError, ValueError) as error:
+        came = type(value).__name__
+        raise ValueError(f"{name}: bound must return one number, got {came}") from error
     if not np.isfinite(value):
         raise ValueError(f"{name}: the bound is {value} after iteration {iteration}")
     return value

@@ -75,14 +75,16 @@ def fit_stochastic(
     FloatingPointError, which names the step, when the fit diverges.
     """
     num_steps = validation.integer("num_steps", num_steps)
-    lr = float(validation.positive("lr", lr, ndim=0))
+    lr = validation.positive_number("lr", lr)
     window = max(10, num_steps // 10) if window is None else window
     window = validation.integer("window", window, minimum=2)
     tol, generator = tolerance(tol), or_seed_zero(generator)
     probe(log_joint, family, num_samples, estimator)
+    validation.flag("progress", progress)
+    validation.flag("average", average)
     climber, window_mean = Adam(family), WindowMean()
     estimates = estimator_of(log_joint, family, climber.params, num_samples, generator, estimator)
-    decay = tol == 0 if decay is None else decay
+    decay = tol == 0 if decay is None else validation.flag("decay", decay)
     trace, met, interrupted = [], False, False
     bar = tqdm(total=num_steps, disable=not progress, file=sys.stdout, mininterval=1.0, ncols=90)
     try:

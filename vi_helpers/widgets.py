@@ -8,6 +8,8 @@ import ipywidgets
 import matplotlib.pyplot as plt
 from IPython.display import display
 
+from vi_helpers import validation
+
 # An output of its own: on another day an error of JupyterLab stands where the sliders were.
 HINT = "Move the sliders. If they do not show, or do not move: Run ▸ Run All Cells."
 
@@ -22,6 +24,9 @@ def explore(draw, *, figsize=(6, 3.5), ncols=1, **sliders):
     Returns the controls, so that code can move them; end the cell with an assignment.
     A draw that raises at the start values raises here; after a move its error is the picture.
     """
+    validation.function("draw", draw)
+    validation.positive("figsize", figsize, shape=(2,))
+    ncols = validation.integer("ncols", ncols)
     controls = {name: _control(name, spec) for name, spec in sliders.items()}
 
     def values():

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from vi_helpers import validation
+from vi_helpers._seeding import checked
 
 LIKELIHOODS = ("bernoulli", "categorical", "gaussian")
 NUM_LEVELS = 256  # grey levels of the categorical decoder
@@ -20,11 +21,14 @@ def sizes(name, values):
 
 def as_images(model, x, name="x"):
     """Return x as a tensor of the model's type on its device, or raise ValueError."""
+    validation.methods("model", model, "encode", "decode", "log_likelihood", "parameters")
     if not torch.is_tensor(x):
-        x = np.asarray(x)
+        x = validation.array(name, x)
         if x.dtype.kind not in "buif":
             raise ValueError(f"{name} must be real numbers, got an array of {x.dtype}")
         x = torch.tensor(x)  # a copy: x may be read-only
+    if x.is_complex():
+        raise ValueError(f"{name} must be real numbers, got a tensor of {x.dtype}")
     x = x.to(model.device, next(model.parameters()).dtype)
     if tuple(x.shape[1:]) != model.image_shape or x.ndim == 0 or len(x) == 0:
         wanted = ", ".join(map(str, model.image_shape))
@@ -52,6 +56,6 @@ def shuffled(count, generator):
 
 def draw_noise(shape, like, generator):
     """Standard normal numbers, of like's type and on its device, wherever the generator is."""
-    device = like.device if generator is None else generator.device
+    device = like.device if generator is None else checked(generator).device
     noise = torch.randn(shape, generator=generator, dtype=like.dtype, device=device)
     return noise.to(like.device)

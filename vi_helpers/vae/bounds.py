@@ -14,7 +14,13 @@ CHUNK_NUMBERS = 2**22  # decoder outputs held at once when no gradient is wanted
 def kl_to_prior(mean, log_std):
     """KL(N(mean, std^2) || N(0, I)) over the last axis, in nats.
 
+    mean, log_std : real tensors that broadcast. NaN and inf pass through, since training reports
+    them itself; ValueError for anything else.
     Source: Kingma and Welling 2014, appendix B."""
+    for name, value in (("mean", mean), ("log_std", log_std)):
+        if not torch.is_tensor(value) or value.is_complex():
+            raise ValueError(f"{name} must be a real tensor, got {type(value).__name__}")
+    validation.broadcast(mean=mean, log_std=log_std)
     return 0.5 * (mean**2 + torch.exp(2 * log_std) - 1 - 2 * log_std).sum(-1)
 
 

@@ -33,6 +33,7 @@ class VAE(nn.Module):
     ):  # fmt: skip
         super().__init__()
         self.latent_dim = validation.integer("latent_dim", latent_dim)
+        conv, residual = validation.flag("conv", conv), validation.flag("residual", residual)
         hidden = _inputs.sizes("hidden_dims", hidden_dims)
         self.image_shape = tuple(_inputs.sizes("image_shape", image_shape))
         self.likelihood = validation.one_of("likelihood", likelihood, LIKELIHOODS)
@@ -50,7 +51,7 @@ class VAE(nn.Module):
         if likelihood == "categorical":
             self.to_levels = nn.utils.skip_init(nn.Linear, features, NUM_LEVELS)
         if likelihood == "gaussian":
-            start = 1.0 if noise_std is None else float(validation.positive("noise_std", noise_std))
+            start = 1.0 if noise_std is None else validation.positive_number("noise_std", noise_std)
             self.log_noise_std = nn.Parameter(torch.tensor(math.log(start)), noise_std is None)
         _networks.initialise(self, or_seed_zero(generator))
 

@@ -17,6 +17,7 @@ from vi_helpers import validation
 from vi_helpers._seeding import or_seed_zero
 from vi_helpers.vae._inputs import as_images, default_device, shuffled
 from vi_helpers.vae.bounds import elbo_terms_batched, sampled_terms
+from vi_helpers.vae.model import VAE
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,12 @@ def train_vae(
     """
     epochs = validation.integer("epochs", epochs)
     batch_size = validation.integer("batch_size", batch_size)
-    lr = float(validation.positive("lr", lr, ndim=0))
+    lr = validation.positive_number("lr", lr)
     _weight(beta, 0.0)
     generator = or_seed_zero(generator)
-    model.to(device or default_device())
+    validation.flag("progress", progress)
+    validation.methods("model", model, "encode", "decode", "log_likelihood", "parameters", "to")
+    model.to(default_device() if device is None else _device(device))
     images = as_images(model, images, "images")
     if test_images is not None:
         test_images = as_images(model, test_images, "test_images")
@@ -93,13 +96,20 @@ def train_vae(
     return TrainResult(model, series, converged, len(trace), len(images))
 
 
+def _device(device):
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device must name a device, got {device!r}: {error}") from error
+
+
 def _lr_factor(step, steps):
     warm = max(1, steps // 20)
     return min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
 def _weight(beta, share):
-    value = float(validation.finite("beta", beta(share) if callable(beta) else beta, ndim=0))
+    value = validation.number("beta", beta(share) if callable(beta) else beta)
     if value < 0:
         raise ValueError(f"beta must be at least 0, got {value:g}")
     return value
@@ -122,9 +132,17 @@ def _record(trace, model, sums, test_images):
     trace.append(entry)
 
 
+def _path(path):
+    try:
+        return Path(path)
+    except TypeError as error:
+        raise ValueError(f"path must be a path, got {type(path).__name__}") from error
+
+
 def save_checkpoint(model, path):
     """Write the weights and the architecture of a VAE; path appears only when complete."""
-    path = Path(path)
+    validation.instance("model", model, VAE)
+    path = _path(path)
     # A NumPy number or text inside would be refused when loading: only plain values are safe.
     architecture = {
         name: value.item() if isinstance(value, (np.generic, np.ndarray)) else value
@@ -147,7 +165,8 @@ def load_checkpoint(model, path):
     Raises ValueError for a damaged file or one of another kind, and for the checkpoint of
     another architecture; OSError where the file cannot be read.
     """
-    file = io.BytesIO(Path(path).read_bytes())
+    validation.instance("model", model, VAE)
+    file = io.BytesIO(_path(path).read_bytes())
     try:
         checkpoint = torch.load(file, map_location=model.device, weights_only=True)
         theirs, state = dict(checkpoint["architecture"]), dict(checkpoint["state"])
