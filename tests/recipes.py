@@ -730,7 +730,7 @@ recipe(
 )
 recipe(
     "ising.cavity_fields",
-    lambda r: dict(model=r.graph(), messages=r.real(2, 5), edge_weights=r.size(5)),
+    lambda r: dict(model=r.graph(), messages=r.real(2, 5), edge_weights=r.rng.uniform(0.5, 1, 5)),
 )
 recipe(
     "ising.update_messages",
@@ -830,6 +830,18 @@ recipe(
     ),
     lambda fit, given: bound_law(fit.elbo - fit.elbo_error * 8 - 3 * densities.LOG_2PI, given),
     changes=("family",),
+)
+recipe(
+    "stochastic_vi.surrogate",
+    lambda r: dict(
+        log_joint=log_joint,
+        family=r.family(),
+        num_samples=3,
+        generator=r.torch_rng(),
+        estimator="stl",
+    ),
+    lambda pair, given: close(pair[0].detach(), pair[1]),
+    nan_passes=True,
 )
 recipe(
     "stochastic_vi.gradient_samples",
@@ -991,7 +1003,11 @@ recipe("latent_features.elbo", lambda r: {**FACTORS(r), "q": r.factor_q()}, fact
 recipe(
     "latent_features.m_step",
     lambda r: dict(X=r.X, q=r.factor_q(), learn_bias=True, min_noise_var=1e-4),
-    lambda params, given: climbs(latent_features.fit_em(given["X"], params, max_iter=5, tol=0)),
+    lambda params, given: climbs(
+        latent_features.fit_em(
+            given["X"], params, learn_bias=True, min_noise_var=1e-4, max_iter=5, tol=0
+        )
+    ),
 )
 recipe("latent_features.init_params", lambda r: dict(X=r.X, num_factors=2, rng=r.rng))
 recipe(
@@ -1154,6 +1170,14 @@ recipe(
     ),
     changes=("ax",),
 )
+recipe(
+    "widgets.picture",
+    lambda r: dict(
+        draw=lambda a, ax: ax.plot([a, 1]), values={"a": 2}, figsize=(2, 2), ncols=1, like=None
+    ),
+    changes=("values",),
+)
+recipe("widgets.png", lambda r: dict(figure=axes().figure), changes=("figure",))
 recipe(
     "widgets.explore",
     lambda r: dict(draw=lambda a, ax: ax.plot([a, 1]), figsize=(2, 2), ncols=1, a=(0, 5, 1, 2)),

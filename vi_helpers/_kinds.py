@@ -21,7 +21,8 @@ def flag(name, value):
 
 def one_of(name, value, allowed):
     """Return value, or raise ValueError unless it is one of the allowed ones."""
-    if not any(value is one or (type(value) is type(one) and value == one) for one in allowed):
+    plain = isinstance(value, (str, numbers.Number, np.generic))  # an array compares elementwise
+    if not (plain and value in allowed):
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     return value
 

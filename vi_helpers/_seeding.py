@@ -2,8 +2,6 @@
 
 import torch
 
-from vi_helpers import validation
-
 
 def or_seed_zero(generator):
     """generator, or a new one with seed 0 in place of None; ValueError for anything else."""
@@ -12,4 +10,6 @@ def or_seed_zero(generator):
 
 def checked(generator):
     """generator, or ValueError unless it is a torch.Generator."""
-    return validation.instance("generator", generator, torch.Generator)
+    if not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator must be a torch.Generator, got {type(generator).__name__}")
+    return generator

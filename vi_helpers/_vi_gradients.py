@@ -26,8 +26,6 @@ class Minibatch:
     """
 
     def __init__(self, log_prior, log_likelihood, data, batch_size, generator=None):
-        self.log_prior = validation.function("log_prior", log_prior)
-        self.log_likelihood = validation.function("log_likelihood", log_likelihood)
         if not isinstance(data, (tuple, list)) or not all(map(torch.is_tensor, data)):
             raise ValueError(f"data must be a tuple of tensors, got {type(data).__name__}")
         self.data = tuple(data)
@@ -38,6 +36,8 @@ class Minibatch:
         self.batch_size = validation.integer("batch_size", batch_size)
         if self.batch_size > self.num_rows:
             raise ValueError(f"batch_size must be at most {self.num_rows}, got {batch_size}")
+        self.log_prior = validation.function("log_prior", log_prior)
+        self.log_likelihood = validation.function("log_likelihood", log_likelihood)
         self.generator, self._order = or_seed_zero(generator), ()
 
     def __call__(self, z):
@@ -66,15 +66,16 @@ def surrogate(log_joint, family, num_samples, generator=None, estimator="stl"):
     Raises ValueError for an unknown estimator, or score_loo with fewer than two samples.
     """
     _check_estimator(estimator, num_samples)
+    _check_callables(log_joint, family)
     if estimator in PATHWISE:
         z, mass = _draw(family, num_samples, generator)
         with _frozen(family) if estimator == "stl" else nullcontext():
             log_q = family.log_prob(z)
-        objective = (mass * (log_joint(z) - log_q)).sum()
+        objective = (mass * (_real(log_joint(z), z) - log_q)).sum()
         return objective, objective.detach()
     with torch.no_grad():
         z = family.sample(num_samples, generator)
-        log_p = log_joint(z)
+        log_p = _real(log_joint(z), z)
     log_q = family.log_prob(z)
     terms = log_p - log_q.detach()
     baseline = (terms.sum() - terms) / (num_samples - 1) if estimator == "score_loo" else 0.0
@@ -109,13 +110,7 @@ def log_weights(log_joint, family, num_samples, generator=None):
     target, parts = getattr(log_joint, "full", log_joint), []
     for first in range(0, num_samples, CHUNK):
         z = family.sample(min(CHUNK, num_samples - first), generator)
-        values = target(z)
-        if not torch.is_tensor(values) or values.shape != z.shape[:1] or values.is_complex():
-            raise ValueError(
-                f"log_joint must map {tuple(z.shape)} to {(len(z),)} real numbers, got "
-                f"{getattr(values, 'dtype', type(values).__name__)} of shape {np.shape(values)}"
-            )
-        parts.append(values - family.log_prob(z))
+        parts.append(_real(target(z), z) - family.log_prob(z))
     weights = torch.cat(parts).double().numpy()
     if np.isnan(weights).any() or np.isposinf(weights).any():
         raise ValueError("log_joint(z) - log q(z) must be below +inf, got NaN or +inf")
@@ -178,6 +173,16 @@ def probe(log_joint, family, num_samples, estimator):
             f"log_joint must be differentiable in z for estimator={estimator!r}, got values "
             "without a gradient (NumPy or .detach() inside?); use 'score' or 'score_loo' instead"
         )
+
+
+def _real(values, z):
+    """values, or ValueError unless they are a tensor (S,) of real numbers, for z (S, D)."""
+    if not torch.is_tensor(values) or values.shape != z.shape[:1] or values.is_complex():
+        came = f"{getattr(values, 'dtype', type(values).__name__)} of shape {np.shape(values)}"
+        raise ValueError(
+            f"log_joint must map {tuple(z.shape)} to {(len(z),)} real numbers, got {came}"
+        )
+    return values
 
 
 def _check_callables(log_joint, family):

@@ -207,7 +207,8 @@ def array(name, value):
     try:
         return np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:  # torch: it needs a gradient
-        raise ValueError(f"{name} must be an array, got {type(value).__name__}: {error}") from error
+        came = f"{type(value).__name__}: {error}"
+        raise ValueError(f"{name} must be numeric and real, got {came}") from error
 
 
 def _as_float(name, value):

@@ -24,9 +24,6 @@ def explore(draw, *, figsize=(6, 3.5), ncols=1, **sliders):
     Returns the controls, so that code can move them; end the cell with an assignment.
     A draw that raises at the start values raises here; after a move its error is the picture.
     """
-    validation.function("draw", draw)
-    validation.positive("figsize", figsize, shape=(2,))
-    ncols = validation.integer("ncols", ncols)
     controls = {name: _control(name, spec) for name, spec in sliders.items()}
 
     def values():
@@ -57,6 +54,12 @@ def picture(draw, values, *, figsize=(6, 3.5), ncols=1, like=None):
     like : an earlier figure of the same draw. Its places of the Axes are taken over: so the
            picture does not jump, and the layout, dearer than most drawings, is solved once.
     """
+    validation.function("draw", draw)
+    validation.instance("values", values, dict)
+    validation.positive("figsize", figsize, shape=(2,))
+    ncols = validation.integer("ncols", ncols)
+    if like is not None:
+        validation.instance("like", like, plt.Figure)
     figure, ax = plt.subplots(1, ncols, figsize=figsize, layout=None if like else "constrained")
     plt.close(figure)  # shown by explore only, not a second time by the backend
     draw(**values, ax=ax)
@@ -72,6 +75,7 @@ def picture(draw, values, *, figsize=(6, 3.5), ncols=1, like=None):
 
 def png(figure):
     """The figure as the bytes of a PNG, in its whole size whatever is drawn."""
+    validation.instance("figure", figure, plt.Figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
