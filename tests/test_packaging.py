@@ -3,9 +3,12 @@
 import os
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -110,3 +113,72 @@ def test_ruff_finds_nothing_in_code_and_notebooks():
             [sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True
         )
         assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The sdist's and the wheel's names of files, and the wheel unpacked as pip would."""
+    pytest.importorskip("setuptools", "77", reason="an older setuptools cannot build the course")
+    folder = tmp_path_factory.mktemp("build")
+    source = folder / "course"
+    shutil.copytree(ROOT / "vi_helpers", source / "vi_helpers")
+    shutil.copytree(ROOT / "tests", source / "tests")
+    for path in ROOT.glob("[!.]*.*"):
+        if path.is_file():
+            shutil.copy(path, source)
+    shutil.copy(ROOT / "LICENSE", source)
+    code = (
+        "import setuptools.build_meta as backend\n"
+        "print(backend.build_sdist('..'), backend.build_wheel('..'))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=True
+    )
+    sdist, wheel = run.stdout.split()[-2:]
+    with tarfile.open(folder / sdist) as archive:
+        in_sdist = [name.partition("/")[2] for name in archive.getnames()]
+    with zipfile.ZipFile(folder / wheel) as archive:
+        in_wheel = archive.namelist()
+        archive.extractall(folder / "site")
+    return in_sdist, in_wheel, folder / "site"
+
+
+def test_sdist_and_wheel_hold_the_whole_package_and_no_test(built):
+    modules = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("vi_helpers/**/*.py")}
+    for names in built[:2]:
+        assert modules <= set(names)
+        rest = [n for n in names if n.endswith(".py") and n not in modules | {"setup.py"}]
+        assert rest == [], "a test there has neither the notebooks nor the files that it reads"
+
+
+def run_installed(site, code, tmp_path):
+    """What code prints where the wheel is all there is of the course: no clone, no cache."""
+    environ = {**os.environ, "PYTHONPATH": str(site), "HOME": str(tmp_path), "XDG_CACHE_HOME": ""}
+    environ.pop("VI_DATA_DIR", None)
+    command = [sys.executable, "-c", f"import vi_helpers; print(vi_helpers.__file__)\n{code}"]
+    run = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
+    assert run.stdout.startswith(str(site)), run.stdout + run.stderr
+    return run.stdout.partition("\n")[2] + run.stderr
+
+
+def test_the_advice_of_an_installed_wheel_names_nothing_that_is_not_there(built, tmp_path):
+    site = built[2]
+    verdict = run_installed(
+        site,
+        "from vi_helpers import environment\n"
+        "print(environment.verdict([('scipy', '1.0', '>=1.16', False)]))",
+        tmp_path,
+    )
+    assert '-m pip install "scipy>=1.16"' in verdict and "requirements.txt" not in verdict
+    assert str(site) not in verdict  # nothing there for a reader to change to or to open
+
+    no_data = run_installed(
+        site,
+        "from vi_helpers import _mnist_files, datasets\n"
+        "_mnist_files.MNIST_MIRRORS = ()\n"
+        "datasets.load_mnist()",
+        tmp_path,
+    )
+    assert "MNIST is not available" in no_data
+    folder = re.search(r"(?m)^into (.+), or into any folder", no_data)[1]
+    assert site not in Path(folder).parents and Path(folder).is_relative_to(tmp_path)

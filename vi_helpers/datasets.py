@@ -1,6 +1,6 @@
 """Data for the notebooks: MNIST (checked by hash), scikit-learn's digits, synthetic mixtures.
 
-Origin and licence of every data set: data/README.md.
+Origin and licence of every data set: data/README.md in a clone of the course.
 """
 
 import numpy as np

@@ -69,9 +69,10 @@ def expected_derivatives(X, y, prior_std, mean, cov):
     """E_q of the gradient (D,) and of minus the Hessian (D, D) of the log joint in theta.
 
     At the exclusive optimum the first is 0 and the second is the precision of q; with a
-    factorised q only its diagonal is. Raises ValueError as elbo does.
+    factorised q only its diagonal is. Zeros for cov give them at the mean itself.
+    Raises ValueError as elbo does, but allows a cov with eigenvalues of 0.
     """
-    return _derivatives(*_check_data(X, y, prior_std), *_check_q(X, mean, cov))
+    return _derivatives(*_check_data(X, y, prior_std), *_check_q(X, mean, cov, singular=True))
 
 
 def _derivatives(X, y, prior_std, mean, cov):
@@ -152,9 +153,9 @@ def _rising_step(X, y, prior_std, mean, cov, current, factorised):
     return mean, cov, current  # nothing left to gain but rounding
 
 
-def _check_q(X, mean, cov):
+def _check_q(X, mean, cov, singular=False):
     mean = validation.vector("mean", mean, size=np.shape(X)[-1])
-    return validation.normal("mean", mean, "cov", cov)
+    return validation.normal("mean", mean, "cov", cov, singular=singular)
 
 
 def _check_data(X, y, prior_std):
