@@ -21,6 +21,7 @@ from vi_helpers import (
     elbo,
     ising,
     latent_features,
+    logistic,
     mean_field,
     mixture_em,
     mixture_vb,
@@ -1232,3 +1233,17 @@ recipe(
     lambda r: dict(rows=[("numpy", "1.0", ">=2", False)]),
     lambda text, given: text.index("numpy"),
 )
+
+# The dataclasses of parameters, which check themselves when made.
+FROZEN = {
+    "elbo.ConjugateNormal": elbo.ConjugateNormal,
+    "latent_features.LatentParams": latent_features.LatentParams,
+    "latent_features.Posterior": latent_features.Posterior,
+    "logistic.GaussianPosterior": logistic.GaussianPosterior,
+    "mean_field.GaussianQ": mean_field.GaussianQ,
+    "mean_field.UnitMixtureQ": mean_field.UnitMixtureQ,
+    "mixture_em.GMMParams": mixture_em.GMMParams,
+    "mixture_vb.Prior": mixture_vb.Prior,
+    "mixture_vb.VBParams": mixture_vb.VBParams,
+    "ppca.PPCAParams": ppca.PPCAParams,
+}
