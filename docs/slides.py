@@ -8,6 +8,7 @@ slide_type "skip" leaves the cell out, "notes" puts it into the speaker's notes 
 
 import html
 import importlib.util
+import itertools
 import re
 import shutil
 from pathlib import Path
@@ -65,11 +66,18 @@ def weight(block):
     return len(pages.DISPLAY.sub("", block).split()) + DISPLAY * displays
 
 
+def items(block):
+    """A list too long for a slide as its items, any other block as it is."""
+    if weight(block) <= WORDS:
+        return [block]
+    return [item for item in re.split(r"(?m)^(?=(?:\d+\.|[-*]) )", block) if item.strip()]
+
+
 def paragraphs(source):
     """The blocks between blank lines; a display stays with the text that leads to it."""
     whole = pages.DISPLAY.sub(lambda m: re.sub(r"\n\s*\n", "\n", m[0]), source)
     blocks = []
-    for block in re.split(r"\n\s*\n", whole):
+    for block in itertools.chain(*map(items, re.split(r"\n\s*\n", whole))):
         goes_on = blocks and (block.lstrip().startswith("$$") or blocks[-1].startswith("#"))
         if goes_on and weight(blocks[-1] + block) <= WORDS:
             blocks[-1] += "\n\n" + block
