@@ -70,6 +70,14 @@ EXERCISES = {
             "no prior": lambda b, db, ds: (np.log(db + ds), db / (db + ds)),
             "the numbers of the example": lambda b, db, ds: (np.log(0.37), 0.1 / 0.37),
             "one number": lamp_with(lambda j, b: j[1] / j.sum()),
+            "a bright lamp": lambda b, db, ds: (
+                np.log(b * (1 - db) + (1 - b) * (1 - ds)),
+                b * (1 - db) / (b * (1 - db) + (1 - b) * (1 - ds)),
+            ),
+            "conditionals swapped": lambda b, db, ds: (
+                np.log(b * ds + (1 - b) * db),
+                b * ds / (b * ds + (1 - b) * db),
+            ),
             "forgotten return": lambda b, db, ds: None,
         },
         "right": {
@@ -93,6 +101,8 @@ EXERCISES = {
             "inside the logarithm": lambda q, j: np.log(np.sum(q * j / q)),
             "bits": lambda q, j: np.sum(q * np.log2(j / q)),
             "not summed": lambda q, j: q * np.log(j / q),
+            "largest term": lambda q, j: np.max(np.log(j / q)),
+            "quadratic entropy": lambda q, j: q @ np.log(j) - q @ q,
             "forgotten return": lambda q, j: None,
         },
         "right": {
@@ -116,6 +126,10 @@ EXERCISES = {
             "symmetrised": translated(lambda q, j, p: (kl(p, q) + kl(q, p), kl(q, j))),
             "one number": translated(lambda q, j, p: kl(p, q)),
             "arrays": translated(lambda q, j, p: (p * np.log(p / q), q * np.log(q / j))),
+            "towards the middle": translated(lambda q, j, p: (kl(q, (q + p) / 2), kl(q, j))),
+            "free energy of the posterior": translated(
+                lambda q, j, p: (kl(p, q), kl(p, q) - np.log(j.sum()))
+            ),
             "forgotten return": lambda q, j: None,
         },
         "right": {

@@ -226,6 +226,9 @@ EXERCISES = {
             "symmetric": lambda a, b: 0.5 * (a / b + b / a) - 1,
             "quadratic near a = b": lambda a, b: 0.5 * (b / a - 1) ** 2,
             "normals with these stds": lambda a, b: np.log(a / b) + b**2 / (2 * a**2) - 0.5,
+            "half": lambda a, b: 0.5 * (np.log(a / b) + b / a - 1),
+            "absolute log": lambda a, b: abs(np.log(a / b)) + b / a - 1,
+            "never below 0.01": lambda a, b: max(np.log(a / b) + b / a - 1, 0.01),
             "forgotten return": lambda a, b: None,
             "an array": lambda a, b: np.array([np.log(a / b) + b / a - 1]),
             "a word": lambda a, b: "log(a/b) + b/a - 1",
@@ -292,6 +295,13 @@ EXERCISES = {
             "divergences swapped": lambda cov: (*fits(cov), *fits_by_package(cov)[:1:-1]),
             "matrices": replaced(0, lambda v, cov: np.diag(v)),
             "two things only": fits,
+            "given the next coordinate only": replaced(
+                0,
+                lambda v, cov: np.array(
+                    [cov[i, i] - cov[i, i - 1] ** 2 / cov[i - 1, i - 1] for i in range(len(cov))]
+                ),
+            ),
+            "the first marginal for all": replaced(1, lambda v, cov: np.full(len(cov), cov[0, 0])),
             "forgotten return": lambda cov: None,
         },
         "right": {
@@ -323,6 +333,10 @@ EXERCISES = {
             "the list itself": lambda w, m, s: divergences.all_minima(
                 normal_mixture(w, m, s), m, [0.4, 2.0]
             ),
+            "narrow starts, and one more": lambda w, m, s: count(w, m, s, m, [s.min()]) + 1,
+            "starts at the ends only": lambda w, m, s: count(
+                w, m, s, [m.min(), m.max()], [s.min(), np.ptp(m) / 2]
+            ),
             "forgotten return": lambda w, m, s: None,
         },
         "right": {
@@ -347,6 +361,7 @@ EXERCISES = {
             "weighted by p": map_weighted_by(lambda a, b: b),
             "not weighted": map_weighted_by(lambda a, b: 1.0),
             "one number": map_with(lambda kept, lost: kept),
+            "weighted by both": map_weighted_by(lambda a, b: 0.5 * (a + b)),
             "forgotten return": lambda q, p, label: None,
         },
         "right": {
@@ -369,6 +384,8 @@ EXERCISES = {
                 0.5 * np.log(np.pi * np.e / 2) + np.log(m * np.sqrt(np.pi / 2))
             ),
             "bits": lambda m: (1 + np.log(m)) / np.log(2),
+            "linear": lambda m: 1 + m,
+            "normal with this std": lambda m: 0.5 * np.log(2 * np.pi * np.e) + np.log(m),
             "forgotten return": lambda m: None,
         },
         "right": {

@@ -165,6 +165,9 @@ EXERCISES = {
             "axes of the pixels": lambda w: np.linalg.eigh(w @ w.T)[1].T,
             "the new weights": lambda w: w @ rotation(w).T,
             "a turn by 45 degrees": lambda w: np.array([[1, -1], [1, 1]]) / np.sqrt(2),
+            "axes of the centred weights": lambda w: np.linalg.eigh(np.cov(w.T))[1].T,
+            "axes of the correlations": lambda w: np.linalg.eigh(np.corrcoef(w.T))[1].T,
+            "orthogonal, but not the axes": lambda w: np.linalg.qr(w.T @ w)[0].T,
             "forgotten return": lambda w: None,
             "eigenvalues": lambda w: np.linalg.eigh(w.T @ w)[0],
         },
@@ -193,6 +196,11 @@ EXERCISES = {
                 np.diag(w.T @ w / v) ** -0.5,
             ),
             "a pair": lambda w, b, v: encoder(w, b, v)[:2],
+            "one std for all": changed(2, lambda s, *_: np.full(len(s), np.mean(s**-2) ** -0.5)),
+            "slope without the prior": changed(0, lambda a, w, *_: np.linalg.solve(w.T @ w, w.T)),
+            "slope not divided by the noise": changed(0, lambda a, w, b, v: a * v),
+            "a noise of its own": lambda w, b, v: encoder(w, b, 0.5),
+            "a matrix of stds": changed(2, lambda s, *_: np.diag(s)),
             "forgotten return": lambda w, b, v: None,
         },
         "right": {
@@ -222,6 +230,9 @@ EXERCISES = {
             "starts at the mean over the data": lambda elbo_of, mean, log_std: refine(
                 elbo_of, mean.mean(0).expand_as(mean), log_std
             ),
+            "starts at the mirror image": lambda elbo_of, mean, log_std: refine(
+                elbo_of, -mean, log_std
+            ),
             "forgotten return": lambda *given: None,
         },
         "right": {
@@ -242,6 +253,12 @@ EXERCISES = {
             "log of the missed mass": lambda w: -np.log(1 - np.max(w)),
             "for each hump": lambda w: -np.log(w),
             "the first hump": lambda w: -np.log(w[0]),
+            "the second heaviest": lambda w: -np.log(np.sort(w)[-2]),
+            "the last hump": lambda w: -np.log(w[-1]),
+            "half": lambda w: -0.5 * np.log(np.max(w)),
+            "bits": lambda w: -np.log2(np.max(w)),
+            "mean over the humps": lambda w: -np.log(w).mean(),
+            "collision entropy": lambda w: -np.log((w**2).sum()),
             "forgotten return": lambda w: None,
         },
         "right": {
@@ -270,6 +287,16 @@ EXERCISES = {
                 isotropic(p)[1] + np.linalg.slogdet(p)[1],
             ),
             "the variance only": lambda p: isotropic(p)[0],
+            "geometric mean": lambda p: (
+                np.exp(-np.linalg.slogdet(p)[1] / len(p)),
+                isotropic(p)[1],
+            ),
+            "no gap": lambda p: (isotropic(p)[0], 0.0),
+            "gap of the prior's variance": lambda p: (
+                isotropic(p)[0],
+                0.5 * (np.trace(p) - len(p) - np.linalg.slogdet(p)[1]),
+            ),
+            "swapped": lambda p: isotropic(p)[::-1],
             "forgotten return": lambda p: None,
         },
         "right": {
