@@ -27,7 +27,7 @@ def course(tmp_path):
 
 def run(course, *command):
     return subprocess.run(
-        [sys.executable, *command], cwd=course, capture_output=True, text=True, timeout=120,
+        [sys.executable, *command], cwd=course, capture_output=True, text=True, timeout=600,
         check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
 
