@@ -1,4 +1,4 @@
-"""Variational autoencoders (torch): model, bounds, training, checkpoints.
+"""Variational autoencoders (torch): model, bounds, a q for each image, training, checkpoints.
 
 The model of Kingma and Welling (2014): z ~ N(0, I), x | z from the decoder, and an encoder that
 gives q(z | x) = N(mean, diag(std^2)). Everything is in nats, summed over the pixels, with every
@@ -14,6 +14,7 @@ from vi_helpers.vae.bounds import (
     log_weights,
 )
 from vi_helpers.vae.model import VAE
+from vi_helpers.vae.per_image import elbo_of_q, log_integral, normal_q, refine_q
 from vi_helpers.vae.training import TrainResult, load_checkpoint, save_checkpoint, train_vae
 
 __all__ = [
@@ -22,12 +23,16 @@ __all__ = [
     "TrainResult",
     "as_images",
     "default_device",
+    "elbo_of_q",
     "elbo_terms",
     "elbo_terms_batched",
     "kl_to_prior",
     "load_checkpoint",
     "log_evidence_is",
+    "log_integral",
     "log_weights",
+    "normal_q",
+    "refine_q",
     "save_checkpoint",
     "train_vae",
 ]

@@ -99,7 +99,7 @@ class VAE(nn.Module):
             levels = x.long().expand(out.shape[:-1]).flatten()
             loss = functional.cross_entropy(out.flatten(0, -2), levels, reduction="none")
             return -loss.view(out.shape[:-1])
-        x = x.expand_as(out)
+        x, out = torch.broadcast_tensors(x, out)
         if self.likelihood == "bernoulli":  # on logits: log of a sigmoid would underflow
             return -functional.binary_cross_entropy_with_logits(out, x, reduction="none")
         z_score = (x - out) * torch.exp(-self.log_noise_std)
