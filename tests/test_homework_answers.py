@@ -1,5 +1,6 @@
 """Every homework check gives full marks to correct answers and takes points from wrong ones."""
 
+import ast
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -47,6 +48,18 @@ def test_a_check_cell_is_short_and_its_checks_have_titles_and_points(name):
             assert len(visible) + len(hidden) == source.count("@score.check(")
             assert sum(visible.values()) + sum(hidden.values()) == tag["points"]
             assert 0.4 <= sum(visible.values()) / tag["points"] <= 0.6, "half is to be seen"
+
+
+@by_name
+def test_a_stub_defines_every_function_that_its_answer_defines(name):
+    for cell in tables.cells_of(name):
+        if tag_of(cell)["solution"] and cell["cell_type"] == "code":
+            stub = re.sub(r"(?s)### BEGIN SOLUTION.*?### END SOLUTION", "pass", cell["source"])
+            defined = [
+                {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+                for source in (stub, cell["source"])
+            ]
+            assert defined[0] == defined[1] != set(), tag_of(cell)["grade_id"]
 
 
 @by_name
