@@ -1,87 +1,48 @@
 """Grading that survives whatever a submission does.
 
-nbgrader_config.py switches these on:
-RestoreCells   puts back test cells that a student edited, retagged or deleted.
-CarefulExecute runs a submission in a box, with limits, and its tests apart from its names.
+CarefulExecute runs the student's cells in a kernel in a box, with limits. Check cells never go
+there: they run in checker.py, which calls what the student wrote through the door.
 """
 
 import asyncio
 import copy
+import os
 import time
 from pathlib import Path
 
 from cell_rules import is_figure
-from grading_box import IsolatedKernelManager, can_isolate
-from jupyter_core.utils import ensure_async
+from checking import Checker, Report
+from grading_box import GradingKernelManager, can_isolate
+from jupyter_core.utils import ensure_async, run_sync
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from nbformat.v4 import new_code_cell, new_output
 from nbgrader import utils
-from nbgrader.api import Gradebook
-from nbgrader.preprocessors import Execute, NbGraderPreprocessor
+from nbgrader.preprocessors import Execute
+from restore_cells import answers, source_cells
 from traitlets import Integer
 
-KERNEL_SIDE = Path(__file__).with_name("kernel_side.py")
+HERE = Path(__file__).parent
+SERVE = "import _homework_door\n_homework_door.serve()"
+SLACK = 60  # seconds by which the process with the tests may overrun before it is stopped
 
 
 def error_output(name, message):
     return new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"])
 
 
-def source_cells(resources):
-    """The instructor's cells of this notebook, {grade_id: cell}, and the points of the graded."""
-    info = resources["nbgrader"]
-    with Gradebook(info["db_url"]) as gradebook:
-        notebook = gradebook.find_notebook(info["notebook"], info["assignment"])
-        solutions = {cell.name for cell in notebook.solution_cells}
-        points = {cell.name: cell.max_score for cell in notebook.grade_cells}
-        cells = {}
-        for cell in notebook.source_cells:
-            make = new_code_cell if cell.cell_type == "code" else new_markdown_cell
-            cells[cell.name] = make(cell.source)
-            cells[cell.name].pop("id", None)
-            cells[cell.name].metadata["nbgrader"] = NotebookNode(
-                schema_version=3, grade_id=cell.name, cell_type=cell.cell_type, task=False,
-                grade=cell.name in points, solution=cell.name in solutions,
-                locked=cell.locked, checksum=cell.checksum,
-                **({"points": points[cell.name]} if cell.name in points else {}),
-            )  # fmt: skip
-    return cells
-
-
-class RestoreCells(NbGraderPreprocessor):
-    """Give every known cell its tags back and put missing ones where their grade_id sorts.
-
-    Of several copies the last one counts. nbgrader's own DeduplicateIds leaves empty tags behind,
-    which it then takes for an old format and stops grading the whole class.
-    """
-
-    def preprocess(self, nb, resources):
-        known = source_cells(resources)
-        nb.cells = [cell for cell in nb.cells if cell.cell_type in ("code", "markdown", "raw")]
-        present = {}
-        for cell in reversed(nb.cells):
-            name = cell.metadata.pop("nbgrader", {}).get("grade_id")
-            if name in present:
-                self.log.warning("Cell '%s' is there more than once; the last counts", name)
-            elif name in known:
-                cell.metadata["nbgrader"] = copy.deepcopy(known[name].metadata["nbgrader"])
-                present[name] = cell
-        for name in sorted(set(known) - set(present)):
-            self.log.warning("Cell '%s' was missing and is put back", name)
-            later = [i for i, c in enumerate(nb.cells) if self.name_of(c) > name]
-            nb.cells.insert(min(later, default=len(nb.cells)), known[name])
-        return nb, resources
-
-    @staticmethod
-    def name_of(cell):
-        return cell.metadata.get("nbgrader", {}).get("grade_id", "")
+def trimmed(output, most=4000):
+    """An output whose error text is not long: a message can hold a gigabyte."""
+    if output.output_type == "error":
+        output.ename, output.evalue = str(output.ename)[:80], str(output.evalue)[:most]
+        output.traceback = [str(line)[:most] for line in output.traceback[:20]]
+    return output
 
 
 class CarefulExecute(Execute):
     """Run a submission so that whatever it does costs its own points and nothing else.
 
-    A cell that kills its kernel, or cannot be interrupted, is left out and the rest is run again.
+    A cell that kills its kernel, or cannot be interrupted, is left out and the rest is run again;
+    what a check cell earned stays.
     """
 
     notebook_timeout = Integer(900, help="seconds for a whole notebook").tag(config=True)
@@ -90,85 +51,163 @@ class CarefulExecute(Execute):
     _warned = False
 
     def __init__(self, **kwargs):
-        if can_isolate():
-            kwargs.setdefault("kernel_manager_class", IsolatedKernelManager)
+        kwargs.setdefault("kernel_manager_class", GradingKernelManager)
         super().__init__(**kwargs)
 
     def preprocess(self, nb, resources, km=None):
-        if not can_isolate() and not CarefulExecute._warned:
-            CarefulExecute._warned = True
+        self.warn()
+        known = source_cells(resources)
+        self.locked = {
+            name: cell.source
+            for name, cell in sorted(known.items())
+            if cell.cell_type == "code" and utils.is_locked(cell) and not utils.is_grade(cell)
+        }
+        self.answers = answers(known)
+        files = HERE / "source" / resources["nbgrader"]["assignment"]
+        self.deadline = time.monotonic() + self.notebook_timeout
+        self.checker = Checker(files if files.is_dir() else HERE)
+        try:
+            graded = self.run_all(nb, resources, hidden=True)
+            if any(failed_in_sight(cell) for cell in graded[0].cells):
+                # what feedback quotes comes from a run in which no hidden test was called
+                shown, _ = self.run_all(nb, resources, hidden=False)
+                for cell, seen in zip(graded[0].cells, shown.cells, strict=True):
+                    quote(cell, seen)
+        finally:
+            self.checker.close()
+        return graded
+
+    def warn(self):
+        if CarefulExecute._warned:
+            return
+        CarefulExecute._warned = True
+        if not can_isolate():
             self.log.warning(
                 "NOT ISOLATED: bwrap does not work here, so submissions run with your rights: they "
                 "can read source/ and the gradebook, write your files and use the network."
             )
-        cells = source_cells(resources)
-        self.locked = {
-            name: cell.source
-            for name, cell in sorted(cells.items())
-            if cell.cell_type == "code" and utils.is_locked(cell) and not utils.is_grade(cell)
-        }
-        self.left_out, self.deadline = {}, time.monotonic() + self.notebook_timeout
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            self.log.warning("GRADING AS ROOT: use an account that owns nothing but the course.")
+
+    def run_all(self, nb, resources, hidden):
+        """Run the notebook, afresh without the cell that stopped the kernel, until it is through.
+
+        hidden says whether the hidden tests are run too.
+        """
+        self.hidden, self.left_out, self.checked = hidden, {}, {}
         for _ in range(self.max_restarts + 1):
             try:
                 return super().preprocess(copy.deepcopy(nb), resources)
             except (DeadKernelError, CellTimeoutError) as error:
-                name = type(error).__name__
-                self.log.error("%s in cell %s: it is left out", name, self.current)
-                self.left_out[self.current] = error_output(name, "this cell stopped the kernel")
+                name, why = type(error).__name__, getattr(self.watch, "why", "")
+                self.log.error("%s in cell %s: it is left out %s", name, self.current, why)
+                if self.current not in self.checked:
+                    message = f"this cell stopped Python {why and f'({why})'}".strip()
+                    self.left_out[self.current] = error_output(name, message)
         self.deadline = 0  # no more patience: what has not run counts as failed
         return super().preprocess(copy.deepcopy(nb), resources)
 
+    def create_kernel_manager(self):
+        km = super().create_kernel_manager()
+        km.doors = self.checker.doors
+        return km
+
     def start_new_kernel_client(self, **kwargs):
         client = super().start_new_kernel_client(**kwargs)
+        self.watch, self.address = self.km.watch, self.checker.new_address()
+        modules = {n: (HERE / f"{n}.py").read_text("utf-8") for n in ("plain_values", "kernel_door")}
         # in names and built-ins of its own, which no later cell can redefine
-        code = KERNEL_SIDE.read_text(encoding="utf-8")
-        code += f"\ninstall(get_ipython(), {self.max_output})\n"
+        code = (HERE / "kernel_side.py").read_text(encoding="utf-8")
+        more = f"{self.max_output}, {self.address!r}, {modules!r}, {str(self.km.folder / 'work')!r}"
+        code += f"\ninstall(get_ipython(), {more})\n"
         names = "{'__builtins__': dict(vars(__import__('builtins'))), 'get_ipython': get_ipython}"
-        code = f"exec({code!r}, {names})"
-        reply = self.wait_for_reply(client.execute(code, silent=True))["content"]
-        if reply["status"] != "ok":
-            raise RuntimeError(f"kernel_side.py failed: {reply.get('evalue')}")
+        reply = self.wait_for_reply(client.execute(f"exec({code!r}, {names})", silent=True))
+        if reply is None or reply["content"]["status"] != "ok":
+            raise RuntimeError(f"kernel_side.py failed: {reply and reply['content'].get('evalue')}")
         return client
 
     def preprocess_cell(self, cell, resources, index):
         self.current, self.printed = index, 0
         if cell.cell_type != "code":
             return cell, resources
+        if index in self.checked:
+            cell.outputs = copy.deepcopy(self.checked[index])
+            return cell, resources
         if index in self.left_out or time.monotonic() > self.deadline:
             late = error_output("NotebookTimeoutError", "no time left for this cell")
             cell.outputs = [self.left_out.get(index, late)]
             return cell, resources
-        if not utils.is_grade(cell):
-            cell = self.execute_cell(cell, index, store_history=True)
-        else:
-            cell = self.run_check(cell, index)
+        if utils.is_grade(cell) and not utils.is_solution(cell):
+            self.run_check(cell, index)
+            return cell, resources
+        cell = self.execute_cell(cell, index, store_history=True)
+        cell.outputs = [trimmed(output) for output in cell.outputs]
         if any(output.get("ename") == "CellTimeoutError" for output in cell.outputs):
             # should a later cell force a fresh start, do not wait for this one again
-            self.left_out[index] = error_output("CellTimeoutError", "too slow")
+            self.left_out[index] = error_output("CellTimeoutError", f"stopped after {self.timeout} s")
         return cell, resources
 
     def run_check(self, cell, index):
-        """Run a check cell in names of its own; keep its report and one score."""
-        source, points = cell.source, float(cell.metadata.nbgrader["points"])
+        """Run a check cell where the tests are; raises DeadKernelError if that cost the kernel."""
         name = cell.metadata.nbgrader["grade_id"]
-        # earlier locked cells are run again: their names are as the instructor wrote them
+        report = Report(float(cell.metadata.nbgrader["points"]))
         locked = [text for key, text in self.locked.items() if key < name and not is_figure(key)]
-        call = f"_homework_guard.run({locked!r}, {source!r}, {points!r})"
-        cell.source = f"import _homework_guard\n{call}"
-        cell = self.execute_cell(cell, index, store_history=False)
-        cell.source = source
-        results = [o for o in cell.outputs if o.output_type == "execute_result"][-1:]
-        errors = [o for o in cell.outputs if o.output_type == "error"]
-        text = [o for o in cell.outputs if o.output_type == "stream" and o.name == "stdout"]
-        if not results and not errors:  # nbgrader would give full marks
-            errors = [error_output("NoScoreError", "the check came to no score")]
-        cell.outputs = text + (errors or results)
-        return cell
+        self.checker.send(
+            do="run", source=cell.source, locked=locked, answers=self.answers,
+            address=self.address, limit=self.timeout, hidden=self.hidden,
+        )  # fmt: skip
+        alive = self.follow(report, index)
+        text = "".join(f"{line}\n" for line in report.lines)
+        total = new_output("execute_result", {"text/plain": repr(report.points)})
+        total.metadata["checks"], total.metadata["error"] = report.checks, report.error
+        self.checked[index] = [new_output("stream", text=text), total] if text else [total]
+        cell.outputs = copy.deepcopy(self.checked[index])
+        self.nb.cells[index] = cell  # nbclient has put the call to the door there
+        if not alive:
+            raise DeadKernelError("the kernel died in a check")
+
+    async def async_follow(self, report, index):
+        """Take in what the checker reports while the kernel serves; False if the kernel is lost."""
+        self.serving = new_code_cell(SERVE)
+        serve = asyncio.ensure_future(self.async_execute_cell(self.serving, index, None, False))
+        stuck, limit = False, time.monotonic() + self.timeout * 3 + SLACK
+        while True:
+            line = asyncio.get_running_loop().run_in_executor(None, self.checker.event)
+            while not line.done():
+                waiting = {line} if serve.done() else {line, serve}
+                await asyncio.wait(waiting, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+                if serve.done() and not line.done():
+                    self.checker.send(do="gone")
+                    await asyncio.wait({line}, timeout=1)
+                if time.monotonic() > limit:
+                    self.checker.process.kill()
+            event = line.result()
+            if event["event"] == "interrupt":
+                await ensure_async(self.km.interrupt_kernel())
+                limit += self.timeout
+            report.add(event)
+            if event["event"] == "done":
+                stuck = event["stuck"]
+                break
+        await asyncio.wait({serve}, timeout=0.1 if stuck else 5)
+        lost = not serve.done() or serve.exception() is not None
+        if not serve.done():
+            serve.cancel()
+            await asyncio.wait({serve}, timeout=1)
+        self.serving = None
+        return not lost
+
+    follow = run_sync(async_follow)
+    serving = watch = None
+
+    def _get_timeout(self, cell):
+        """The checker keeps the time of its checks."""
+        return None if cell is not None and cell is self.serving else super()._get_timeout(cell)
 
     def process_message(self, msg, cell, cell_index):
         """Drop what is printed beyond the limit, and interrupt the cell that prints it."""
         content = msg["content"]
-        if msg["msg_type"] in ("stream", "display_data", "execute_result"):
+        if msg["msg_type"] in ("stream", "display_data", "execute_result", "update_display_data"):
             texts = [content.get("text", ""), *content.get("data", {}).values()]
             before, self.printed = self.printed, self.printed + sum(len(str(t)) for t in texts)
             if self.printed > self.max_output:
@@ -178,3 +217,24 @@ class CarefulExecute(Execute):
                     self.interrupt = asyncio.ensure_future(ensure_async(self.km.interrupt_kernel()))
                 return None
         return super().process_message(msg, cell, cell_index)
+
+
+def total_of(cell):
+    """The last output of a check cell, whose metadata hold its checks one by one; or None."""
+    found = [o for o in cell.get("outputs", []) if o.output_type == "execute_result"]
+    is_check = utils.is_grade(cell) and not utils.is_solution(cell)
+    return found[-1] if is_check and found and "checks" in found[-1].metadata else None
+
+
+def failed_in_sight(cell):
+    """Whether a visible check of this cell has something to say."""
+    total = total_of(cell)
+    return bool(total) and any(c["message"] and not c["hidden"] for c in total.metadata["checks"])
+
+
+def quote(cell, seen):
+    """Note what the visible checks said in the run without the hidden ones."""
+    total, quoted = total_of(cell), total_of(seen)
+    said = {c["name"]: c["message"] for c in quoted.metadata["checks"]} if quoted else {}
+    for check in total.metadata["checks"] if total else []:
+        check["quote"] = "" if check["hidden"] else said.get(check["name"], "")

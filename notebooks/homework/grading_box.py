@@ -1,6 +1,7 @@
 """The box in which a submission runs: bubblewrap, with limits and without a network."""
 
 import functools
+import os
 import shutil
 import site
 import subprocess
@@ -10,6 +11,9 @@ import weakref
 from pathlib import Path
 
 from jupyter_client.manager import AsyncKernelManager
+from watch import Watch
+
+MEMORY_GIB, FILE_MIB, TMP_MIB = 4, 100, 256
 
 
 def system_paths():
@@ -21,10 +25,24 @@ def system_paths():
     return [path for path in dict.fromkeys(paths) if path != "/" and Path(path).exists()]
 
 
-def box_command(folder, hidden=()):
-    """The bwrap command line: only `folder` is writable, no network, `hidden` covered."""
-    command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
-    command += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
+@functools.cache
+def bwrap_options():
+    """No network, no capability even for root, and no way to get one by a new user namespace."""
+    text = subprocess.run(["bwrap", "--help"], capture_output=True, text=True, check=False).stdout
+    options = ["--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
+    options += ["--clearenv", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL"]
+    return options + (["--disable-userns"] if "--disable-userns" in text else [])
+
+
+def box_command(folder, writable=(), readable=None, hidden=()):
+    """The bwrap command line; of the disk, only folder and the paths of writable are writable.
+
+    readable is {path: where it is seen}; hidden are folders to cover although they lie below a
+    system path.
+    """
+    command = ["bwrap", *bwrap_options(), "--dev", "/dev", "--proc", "/proc"]
+    for path in ("/tmp", "/dev/shm"):
+        command += ["--size", str(TMP_MIB << 20), "--tmpfs", path]
     for path in system_paths():
         command += ["--ro-bind", path, path]
     for path in map(Path, hidden):
@@ -32,13 +50,23 @@ def box_command(folder, hidden=()):
             command += ["--tmpfs", str(path)]
             for inner in system_paths():  # such as a virtual environment in the repository
                 command += ["--ro-bind", inner, inner] if Path(inner).is_relative_to(path) else []
+    for path, place in (readable or {}).items():
+        command += ["--ro-bind", str(path), str(place)]
     variables = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "LANG": "C.UTF-8"}
     variables["PYTHONUSERBASE"] = site.getuserbase()
     variables |= {"OMP_NUM_THREADS": "1", "MPLCONFIGDIR": f"{folder}/matplotlib"}
     for name, value in variables.items():
         command += ["--setenv", name, value]
-    command += ["--bind", str(folder), str(folder), "--remount-ro", "/"]
-    return [*command, "--chdir", f"{folder}/work", "--"]
+    for path in (folder, *writable):
+        command += ["--bind", str(path), str(path)]
+    return [*command, "--remount-ro", "/", "--chdir", str(folder), "--"]
+
+
+def limits():
+    """A prefix that limits each process by itself; watch.py limits a submission as a whole."""
+    if not shutil.which("prlimit"):
+        return []
+    return ["prlimit", f"--as={MEMORY_GIB << 30}", f"--fsize={FILE_MIB << 20}", "--core=0"]
 
 
 @functools.cache
@@ -47,27 +75,31 @@ def can_isolate():
     if shutil.which("bwrap") is None:
         return False
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "work").mkdir()
-        command = box_command(folder, IsolatedKernelManager.hidden)
+        command = box_command(folder, hidden=GradingKernelManager.hidden)
         command += [sys.executable, "-c", "import ipykernel, scipy, matplotlib"]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-class IsolatedKernelManager(AsyncKernelManager):
-    """Starts each kernel in a box of its own, in a temporary folder that goes with it."""
+class GradingKernelManager(AsyncKernelManager):
+    """Starts each kernel in a temporary folder that goes with it, and in a box where that works.
+
+    The submission's other files lie in its subfolder work, where Python does not look for modules
+    before kernel_side.py has run.
+    """
 
     hidden = ()  # folders to cover although they lie below a system path
-    memory_gib, file_mib = 4, 100
+    doors = None  # the folder of the socket to the tests
+    watch = None
 
     def __init__(self, **kwargs):
         self.folder = Path(tempfile.mkdtemp(prefix="grade-"))
         (self.folder / "work").mkdir()
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         super().__init__(**kwargs)
-        # a box without network is reached through files in its folder
-        self.transport, self.connection_file = "ipc", str(self.folder / "kernel.json")
-        self.ip = str(self.folder / "kernel-ipc")
-        self.copy_font_cache()
+        if can_isolate():  # a box without network is reached through files in its folder
+            self.transport, self.connection_file = "ipc", str(self.folder / "kernel.json")
+            self.ip = str(self.folder / "kernel-ipc")
+            self.copy_font_cache()
 
     def copy_font_cache(self):
         """Without matplotlib's list of fonts each kernel would spend seconds on making it."""
@@ -83,14 +115,14 @@ class IsolatedKernelManager(AsyncKernelManager):
             (self.folder / "matplotlib").mkdir(exist_ok=True)
 
     def format_kernel_cmd(self, extra_arguments=None):
+        command = super().format_kernel_cmd(extra_arguments)
+        if not can_isolate():
+            return command
         # a signal to bwrap would kill it, so interrupts travel as messages
         self.kernel_spec.interrupt_mode = "message"
-        limits = []
-        if shutil.which("prlimit"):
-            limits = [f"--as={self.memory_gib << 30}", f"--fsize={self.file_mib << 20}", "--core=0"]
-            limits = ["prlimit", *limits]
-        command = super().format_kernel_cmd(extra_arguments)
-        return [*limits, *box_command(self.folder, self.hidden), *command]
+        writable = (self.doors,) if self.doors else ()
+        box = box_command(self.folder, writable, hidden=self.hidden)
+        return [*limits(), *box, "env", "PYTHONSAFEPATH=1", *command]
 
     async def start_kernel(self, **kwargs):
         """Copy the submission's other files into the box and start there."""
@@ -98,6 +130,9 @@ class IsolatedKernelManager(AsyncKernelManager):
         for path in submitted.iterdir() if submitted != self.folder else ():
             if path.is_file() and not path.is_symlink() and path.suffix != ".ipynb":
                 shutil.copy(path, self.folder / "work")
-        await super().start_kernel(
-            cwd=str(self.folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **kwargs
-        )
+        where = {"cwd": str(self.folder), "env": {**os.environ, "PYTHONSAFEPATH": "1"}}
+        nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        await super().start_kernel(**{**kwargs, **where, **nowhere})
+        if can_isolate():
+            limits = {"memory": MEMORY_GIB << 30, "disk": 2 * (FILE_MIB << 20)}
+            self.watch = Watch(self.provisioner.process, self.folder, **limits)

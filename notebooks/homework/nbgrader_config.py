@@ -24,8 +24,9 @@ HERE = Path(__file__).resolve().parent
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 sys.path.insert(0, str(HERE))
 from careful_feedback import HideTests  # noqa: E402
-from careful_grading import CarefulExecute, RestoreCells  # noqa: E402
-from grading_box import IsolatedKernelManager  # noqa: E402
+from careful_grading import CarefulExecute  # noqa: E402
+from grading_box import GradingKernelManager  # noqa: E402
+from restore_cells import RestoreCells  # noqa: E402
 
 warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own, harmless
 
@@ -46,7 +47,7 @@ c.CarefulExecute.notebook_timeout = 900
 c.CarefulExecute.max_output = 200_000
 c.LimitOutput.max_lines = 1000
 
-IsolatedKernelManager.hidden = (HERE, HERE.parents[1], "/usr/local/share/nbgrader")
+GradingKernelManager.hidden = (HERE, HERE.parents[1], "/usr/local/share/nbgrader")
 
 c.Autograde.sanitize_preprocessors = [
     ClearOutput,

@@ -1,0 +1,97 @@
+"""The grader's side of a check: starts the process with the tests and follows what it reports."""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from grading_box import box_command, can_isolate, limits
+
+HERE = Path(__file__).resolve().parent
+PARTS = ("checker.py", "plain_values.py")
+
+
+def start_checker(doors, files):
+    """Start checker.py, in a box of its own that sees the folder of doors but no submission.
+
+    files is the folder of the assignment's other files, where locked cells find their data.
+    """
+    command = [sys.executable, str(HERE / "checker.py"), str(files)]
+    if can_isolate():
+        seen = {HERE / name: f"/checker/{name}" for name in PARTS} | {files: "/checker/files"}
+        package = HERE.parents[1] / "vi_helpers"
+        seen |= {package: "/checker/vi_helpers"} if package.is_dir() else {}
+        box = [*limits(), *box_command(doors, readable=seen)]
+        command = [*box, sys.executable, "/checker/checker.py", "/checker/files"]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True, encoding="utf-8",
+    )  # fmt: skip
+
+
+class Checker:
+    """One such process for one submission; started anew should it have died."""
+
+    def __init__(self, files):
+        self.files, self.doors = files, Path(tempfile.mkdtemp(prefix="door-"))
+        self.process = start_checker(self.doors, files)
+        self.opened = 0
+
+    def new_address(self):
+        """Where the next kernel is to listen: a path, or a free port where there are no paths."""
+        self.opened += 1
+        if hasattr(socket, "AF_UNIX"):
+            return str(self.doors / f"{self.opened}")
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            return list(server.getsockname())
+
+    def send(self, **job):
+        if self.process.poll() is not None:
+            self.process = start_checker(self.doors, self.files)
+        print(json.dumps(job), file=self.process.stdin, flush=True)
+
+    def event(self):
+        """The next event as a dictionary; waits for it. Its death is a last event."""
+        line = self.process.stdout.readline()
+        dead = {"event": "done", "error": "the check had to be stopped", "stuck": True}
+        return json.loads(line) if line else dead
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.doors, ignore_errors=True)
+
+
+class Report:
+    """What came of one check cell."""
+
+    def __init__(self, points):
+        self.most, self.checks, self.value, self.error = points, [], 0.0, ""
+
+    def add(self, event):
+        if event["event"] == "check":
+            self.checks.append({k: v for k, v in event.items() if k != "event"})
+        elif event["event"] == "score":
+            self.value = event["value"]
+        else:
+            self.error = event.get("error", "")
+
+    @property
+    def points(self):
+        """The points earned, never more than there are; nan and such count as none."""
+        earned = sum(c["points"] for c in self.checks if c["passed"])
+        value = earned if self.checks else self.value
+        return float(min(value, self.most)) if value > 0 else 0.0
+
+    @property
+    def lines(self):
+        """The report as a student sees it in the notebook."""
+        lines = []
+        for check in self.checks:
+            got, of, name = check["points"] * check["passed"], check["points"], check["name"]
+            tail = f" ({check['message']})" if check["message"] else ""
+            lines.append(f"{got:g}/{of:g} {name}{tail}")
+        return [*lines, *([f"stopped: {self.error}"] if self.error else [])]
