@@ -17,6 +17,7 @@ import pytest
 
 pytest.importorskip("nbgrader")
 from homework.bad_submissions import CLASS
+from homework.cheats import CHEATS, LAST, submissions
 
 HOMEWORK = Path(__file__).parents[1] / "notebooks" / "homework"
 NAMES = sorted(path.name for path in (HOMEWORK / "source").glob("hw*"))
@@ -104,6 +105,9 @@ def course(tmp_path_factory):
             if name == "hw1":
                 for student, text in NOT_NOTEBOOKS.items():
                     hand_in(course, student, name, text)
+                released = read(course / "release" / name / f"{name}.ipynb")
+                for student, notebook in submissions(released).items():
+                    hand_in(course, student, name, notebook)
                 hand_in(course, "other_name", name, source)
                 folder = course / "submitted" / "other_name" / name
                 (folder / f"{name}.ipynb").rename(folder / "my homework.ipynb")
@@ -207,6 +211,14 @@ def test_a_bad_submission_costs_its_own_points_and_nothing_else(scores, course, 
     assert {check for check in most if got[check] < most[check]} == set(lost), got
 
 
+def test_no_cheat_earns_a_point(scores):
+    assert len(CHEATS) > 35 and set(LAST) <= set(CHEATS)
+    cheating = {student: got for (_, student), got in scores.items() if "cheat" in student}
+    assert len(cheating) >= len(CHEATS) / len(full("hw1"))
+    for student, got in cheating.items():
+        assert got == dict.fromkeys(full("hw1"), 0.0), student
+
+
 def test_grading_goes_on_after_submissions_that_are_no_notebooks(scores, course):
     for student in NOT_NOTEBOOKS:
         assert not (course / "autograded" / student).joinpath("hw1", "hw1.ipynb").exists()
@@ -295,7 +307,7 @@ def test_feedback_shows_no_hidden_test_to_anybody(course, name):
         secret = secrets(name) - visible_twice(name) - own
         assert not secret & lines, (student, secret & lines)
         assert not any(line in text for line in secret if len(line) > 30), student
-        assert "hidden checks" in text and "Traceback" not in text
+        assert "(hidden)" in text and "Traceback" not in text
 
 
 def test_grades_are_exported_as_csv(course):

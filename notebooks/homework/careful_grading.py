@@ -23,6 +23,7 @@ from traitlets import Integer
 
 HERE = Path(__file__).parent
 SERVE = "import _homework_door\n_homework_door.serve()"
+SENT = ("plain_values", "kernel_door")
 SLACK = 60  # seconds by which the process with the tests may overrun before it is stopped
 
 
@@ -115,7 +116,9 @@ class CarefulExecute(Execute):
     def start_new_kernel_client(self, **kwargs):
         client = super().start_new_kernel_client(**kwargs)
         self.watch, self.address = self.km.watch, self.checker.new_address()
-        modules = {n: (HERE / f"{n}.py").read_text("utf-8") for n in ("plain_values", "kernel_door")}
+        modules = {
+            n: (HERE / f"{n}.py").read_text("utf-8") for n in ("plain_values", "kernel_door")
+        }
         # in names and built-ins of its own, which no later cell can redefine
         code = (HERE / "kernel_side.py").read_text(encoding="utf-8")
         more = f"{self.max_output}, {self.address!r}, {modules!r}, {str(self.km.folder / 'work')!r}"
@@ -144,7 +147,9 @@ class CarefulExecute(Execute):
         cell.outputs = [trimmed(output) for output in cell.outputs]
         if any(output.get("ename") == "CellTimeoutError" for output in cell.outputs):
             # should a later cell force a fresh start, do not wait for this one again
-            self.left_out[index] = error_output("CellTimeoutError", f"stopped after {self.timeout} s")
+            self.left_out[index] = error_output(
+                "CellTimeoutError", f"stopped after {self.timeout} s"
+            )
         return cell, resources
 
     def run_check(self, cell, index):
@@ -193,24 +198,35 @@ class CarefulExecute(Execute):
         lost = not serve.done() or serve.exception() is not None
         if not serve.done():
             serve.cancel()
-            await asyncio.wait({serve}, timeout=1)
+            await asyncio.gather(serve, return_exceptions=True)
         self.serving = None
         return not lost
 
     follow = run_sync(async_follow)
     serving = watch = None
 
+    async def _async_check_alive(self):
+        if self.kc is None:  # a poll that outlives its kernel
+            raise DeadKernelError("Kernel died")
+        await super()._async_check_alive()
+
     def _get_timeout(self, cell):
         """The checker keeps the time of its checks."""
         return None if cell is not None and cell is self.serving else super()._get_timeout(cell)
 
     def process_message(self, msg, cell, cell_index):
-        """Drop what is printed beyond the limit, and interrupt the cell that prints it."""
-        content = msg["content"]
-        if msg["msg_type"] in ("stream", "display_data", "execute_result", "update_display_data"):
+        """Drop what is printed beyond the limit, and interrupt the cell that prints it.
+
+        Of a check only its end counts: what it displays could be changed by a later cell.
+        """
+        kind, content = msg["msg_type"], msg["content"]
+        if kind.startswith("comm_") or (cell is self.serving and kind != "status"):
+            return None
+        if kind in ("stream", "display_data", "execute_result", "update_display_data", "error"):
             texts = [content.get("text", ""), *content.get("data", {}).values()]
+            texts += [content.get("evalue", ""), *content.get("traceback", [])]
             before, self.printed = self.printed, self.printed + sum(len(str(t)) for t in texts)
-            if self.printed > self.max_output:
+            if self.printed > self.max_output and kind != "error":
                 if before <= self.max_output:
                     message = f"more than {self.max_output} characters printed"
                     cell.outputs.append(error_output("OutputLimitError", message))

@@ -24,21 +24,28 @@ class Door:
         self.objects, self.channel = [], None
 
     def serve(self):
-        """Answer one caller until it hangs up."""
-        connection, _ = self.listener.accept()
-        self.objects, self.channel = [], plain_values.Channel(connection)
-        with connection:
-            while True:
+        """Answer one caller until it hangs up; one that has left already does not count."""
+        while True:
+            connection, _ = self.listener.accept()
+            self.objects, self.channel = [], plain_values.Channel(connection)
+            with connection:
                 try:
-                    request = self.channel.receive()
-                    reply = self.answer(request)
-                    self.channel.send(reply)
-                except KeyboardInterrupt:
-                    continue  # it came too late to stop anything
-                except (ConnectionError, OSError):
-                    return
-                except Exception as error:
-                    self.channel.send({"error": ["TypeError", str(error)[:200]]})
+                    self.channel.receive()
+                    self.channel.send({"value": "hello"})
+                except (OSError, NotPlainError):
+                    continue
+                return self.converse()
+
+    def converse(self):
+        while True:
+            try:
+                self.channel.send(self.answer(self.channel.receive()))
+            except KeyboardInterrupt:
+                continue  # it came too late to stop anything
+            except OSError:
+                return
+            except Exception as error:
+                self.channel.send({"error": ["TypeError", str(error)[:200]]})
 
     def answer(self, request):
         try:

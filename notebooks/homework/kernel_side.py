@@ -50,7 +50,7 @@ def listen(address):
         return socket.create_server(tuple(address))
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
-    listener.listen(1)
+    listener.listen(16)
     return listener
 
 

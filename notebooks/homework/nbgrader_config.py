@@ -23,10 +23,12 @@ HERE = Path(__file__).resolve().parent
 # nbgrader calls `alembic` by its bare name, also when the environment is not activated
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 sys.path.insert(0, str(HERE))
+import finished  # noqa: E402
 from careful_feedback import HideTests  # noqa: E402
 from careful_grading import CarefulExecute  # noqa: E402
 from grading_box import GradingKernelManager  # noqa: E402
 from restore_cells import RestoreCells  # noqa: E402
+from safe_display import SafeDisplay  # noqa: E402
 
 warnings.filterwarnings("ignore", category=SAWarning)  # nbgrader's own, harmless
 
@@ -40,6 +42,9 @@ c.CourseDirectory.course_id = "variational-inference"
 c.FileNameCollectorPlugin.named_regexp = (
     r"(?:.*[/\\])?(?P<student_id>[^/\\.][^/\\]*)_(?P<file_id>hw\d+)\.ipynb$"
 )
+
+# A run that was stopped is taken up where it was: see finished.py.
+finished.install()
 
 # What a submission may use up: seconds a cell and a notebook, characters a cell.
 c.CarefulExecute.timeout = 60
@@ -64,5 +69,7 @@ c.Autograde.autograde_preprocessors = [
     SaveAutoGrades,
     AssignLatePenalties,
     CheckCellMetadata,
+    SafeDisplay,
+    finished.MarkFinished,
 ]
-c.GenerateFeedback.preprocessors = [GetGrades, HideTests, CSSHTMLHeaderPreprocessor]
+c.GenerateFeedback.preprocessors = [GetGrades, SafeDisplay, HideTests, CSSHTMLHeaderPreprocessor]

@@ -57,6 +57,7 @@ class RestoreCells(NbGraderPreprocessor):
 
     def preprocess(self, nb, resources):
         known = source_cells(resources)
+        nb.metadata.pop("homework", None)  # finished.py's mark, which only it may set
         nb.cells = [cell for cell in nb.cells if cell.cell_type in ("code", "markdown", "raw")]
         present = {}
         for cell in reversed(nb.cells):

@@ -121,14 +121,14 @@ CLASS = {
     "loops_in_answer": (
         append("hw1-04b-answer", "def elbo(*a):\n    while True: pass"),
         [T4],
-        "CellTimeoutError",
+        "hw1-04c-check: stopped after",
     ),
     "stubborn": (append("hw1-02b-answer", STUBBORN), [T2], "hw1-02b-answer: CellTimeoutError"),
     "kills": (append("hw1-03b-answer", "import os; os._exit(1)"), [T3], "DeadKernelError"),
     "kills_in_check": (
         append("hw1-07b-answer", "def iw_bound(w):\n    import os; os.kill(os.getpid(), 9)"),
         [T7],
-        "hw1-07c-check: DeadKernelError",
+        "hw1-07c-check: this stopped Python",
     ),
     "writes": (before("hw1-01b-answer", WRITE), [], "mentions socket"),
     "floods": (
@@ -154,7 +154,7 @@ CLASS = {
             append("hw1-04b-answer", BLANK)(cells),
         ],
         [T4],
-        "changed the libraries",
+        "",
     ),
     "np_gone": (before("hw1-05b-answer", "np = 'mine'"), [T5, T7], ""),
     "edits": (
