@@ -66,16 +66,13 @@ class CarefulExecute(Execute):
         self.answers = answers(known)
         files = HERE / "source" / resources["nbgrader"]["assignment"]
         self.deadline = time.monotonic() + self.notebook_timeout
-        self.checker = Checker(files if files.is_dir() else HERE)
-        try:
-            graded = self.run_all(nb, resources, hidden=True)
-            if any(failed_in_sight(cell) for cell in graded[0].cells):
-                # what feedback quotes comes from a run in which no hidden test was called
-                shown, _ = self.run_all(nb, resources, hidden=False)
-                for cell, seen in zip(graded[0].cells, shown.cells, strict=True):
-                    quote(cell, seen)
-        finally:
-            self.checker.close()
+        self.checker = Checker.of(files if files.is_dir() else HERE)
+        graded = self.run_all(nb, resources, hidden=True)
+        if any(failed_in_sight(cell) for cell in graded[0].cells):
+            # what feedback quotes comes from a run in which no hidden test was called
+            shown, _ = self.run_all(nb, resources, hidden=False)
+            for cell, seen in zip(graded[0].cells, shown.cells, strict=True):
+                quote(cell, seen)
         return graded
 
     def warn(self):
@@ -96,6 +93,7 @@ class CarefulExecute(Execute):
         hidden says whether the hidden tests are run too.
         """
         self.hidden, self.left_out, self.checked = hidden, {}, {}
+        self.checker.send(do="forget")
         for _ in range(self.max_restarts + 1):
             try:
                 return super().preprocess(copy.deepcopy(nb), resources)
@@ -110,12 +108,12 @@ class CarefulExecute(Execute):
 
     def create_kernel_manager(self):
         km = super().create_kernel_manager()
-        km.doors = self.checker.doors
+        km.doors, self.address = self.checker.new_door()
         return km
 
     def start_new_kernel_client(self, **kwargs):
         client = super().start_new_kernel_client(**kwargs)
-        self.watch, self.address = self.km.watch, self.checker.new_address()
+        self.watch = self.km.watch
         modules = {
             n: (HERE / f"{n}.py").read_text("utf-8") for n in ("plain_values", "kernel_door")
         }

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import queue
+import random
 import re
 import signal
 import socket
@@ -66,7 +67,7 @@ class Marks:
         except (TooSlow, MemoryError) as error:
             kind = f"stopped after {self.limit:g} s"
             message = kind if isinstance(error, TooSlow) else "out of memory"
-            self.limit = min(self.limit, HURRY)
+            self.limit = min(self.limit, HURRY, max(self.limit / 6, 1))
         except (KernelLost, AssertionError) as error:
             message = str(error)[:200] or "wrong"
         except BaseException as error:
@@ -160,12 +161,20 @@ def read_jobs(jobs):
     """Put jobs in a queue; hang up at once when the kernel is gone."""
     for line in sys.stdin:
         job = json.loads(line)
-        if job["do"] == "run":
+        if job["do"] in ("run", "forget"):
             jobs.put(job)
         elif current is not None:
             with contextlib.suppress(OSError):
                 current.socket.shutdown(socket.SHUT_RDWR)
     jobs.put(None)
+
+
+def seed():
+    """Make each check cell random in the same way, whatever ran before."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - a check may use the old functions
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 def main():
@@ -178,6 +187,10 @@ def main():
     threading.Thread(target=read_jobs, args=(jobs,), daemon=True).start()
     while job := jobs.get():
         error = ""
+        if job["do"] == "forget":  # the next submission
+            tests = Tests()
+            continue
+        seed()
         try:
             tests.run(job)
         except BaseException as problem:

@@ -6,7 +6,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import weakref
 from pathlib import Path
+from typing import ClassVar
 
 from grading_box import box_command, can_isolate, limits
 
@@ -33,20 +35,33 @@ def start_checker(doors, files):
 
 
 class Checker:
-    """One such process for one submission; started anew should it have died."""
+    """One such process for an assignment; started anew should it have died.
+
+    It serves one submission after another: only plain values of theirs ever reach it.
+    """
+
+    started: ClassVar[dict] = {}
+
+    @classmethod
+    def of(cls, files):
+        """The process for the assignment with this folder of files."""
+        if files not in cls.started:
+            cls.started[files] = cls(files)
+        return cls.started[files]
 
     def __init__(self, files):
         self.files, self.doors = files, Path(tempfile.mkdtemp(prefix="door-"))
         self.process = start_checker(self.doors, files)
-        self.opened = 0
+        weakref.finalize(self, shutil.rmtree, self.doors, ignore_errors=True)
+        weakref.finalize(self, self.process.kill)
 
-    def new_address(self):
-        """Where the next kernel is to listen: a path, or a free port where there are no paths."""
-        self.opened += 1
+    def new_door(self):
+        """A folder for the next kernel, and where it is to listen: a path in it, or a port."""
+        folder = Path(tempfile.mkdtemp(dir=self.doors))
         if hasattr(socket, "AF_UNIX"):
-            return str(self.doors / f"{self.opened}")
+            return folder, str(folder / "door")
         with socket.create_server(("127.0.0.1", 0)) as server:
-            return list(server.getsockname())
+            return folder, list(server.getsockname())
 
     def send(self, **job):
         if self.process.poll() is not None:
@@ -58,11 +73,6 @@ class Checker:
         line = self.process.stdout.readline()
         dead = {"event": "done", "error": "the check had to be stopped", "stuck": True}
         return json.loads(line) if line else dead
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.doors, ignore_errors=True)
 
 
 class Report:

@@ -6,6 +6,7 @@ written last, and a folder without it counts as not there.
 """
 
 import json
+import re
 from pathlib import Path
 
 from nbgrader.converters import Autograde, GenerateFeedback
@@ -13,6 +14,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import rmtree
 from traitlets import List
 
+NAME = re.compile(r"\w[\w .,+@'()-]*")  # of a student: formgrader's pages are made with it
 UNGRADED = "not graded to the end: run nbgrader autograde again"
 UNSAFE = "contains the symbolic link {}: remove it from submitted/ and grade again"
 
@@ -56,6 +58,8 @@ def resumable(converter, is_done, suffix):
 
     def init_destination(self, assignment_id, student_id):
         source = self._format_source(assignment_id, student_id)
+        if not NAME.fullmatch(student_id):
+            raise ValueError(f"rename the folder submitted/{student_id}: its name is no safe one")
         if links := links_in(source):
             raise ValueError(UNSAFE.format(links[0].name))
         if suffix == ".html" and not all(map(is_graded, self.notebooks)):

@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 sys.path.insert(0, str(HERE))
 import finished  # noqa: E402
+from careful_export import CarefulExport  # noqa: E402
 from careful_feedback import HideTests  # noqa: E402
 from careful_grading import CarefulExecute  # noqa: E402
 from grading_box import GradingKernelManager  # noqa: E402
@@ -40,8 +41,10 @@ c.CourseDirectory.course_id = "variational-inference"
 
 # zip_collect: files named STUDENT_hw1.ipynb; all before the last underscore is the student
 c.FileNameCollectorPlugin.named_regexp = (
-    r"(?:.*[/\\])?(?P<student_id>[^/\\.][^/\\]*)_(?P<file_id>hw\d+)\.ipynb$"
+    r"(?:.*[/\\])?(?P<student_id>\w[\w .,+@'()-]*)_(?P<file_id>hw\d+)\.ipynb$"
 )
+
+c.ExportApp.plugin_class = CarefulExport
 
 # A run that was stopped is taken up where it was: see finished.py.
 finished.install()

@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from finished import is_graded, links_in
+from finished import NAME, is_graded, links_in
 from nbgrader.api import Gradebook, MissingEntry
 from traitlets.config import PyFileConfigLoader
 
@@ -48,6 +48,8 @@ def handed_in(path, release):
     links = [f"{p.name} is a symbolic link: not graded" for p in links_in(path.parent)]
     if links or not path.exists():
         return links or [f"no {path.name} in the folder"]
+    if not NAME.fullmatch(path.parts[-3]):
+        return ["the folder's name holds odd characters: not graded"]
     megabytes = path.stat().st_size / 1e6
     if megabytes > LARGE_MB:
         return [f"{path.name} has {megabytes:.0f} MB: clear its outputs before autograding"]

@@ -96,8 +96,8 @@ except OSError:
 for path in COURSE + "/gradebook.db", COURSE + "/source/hw1/hw1.ipynb":
     found += [path] if os.path.exists(path) else []
 try:
-    socket.create_connection(("127.0.0.1", PORT), timeout=2)
-    found.append("network")
+    with socket.create_connection(("127.0.0.1", PORT), timeout=2) as connection:
+        found += ["network"] if connection.recv(99) == b"outside the box" else []
 except OSError:
     pass
 assert not found, found

@@ -1,0 +1,118 @@
+"""A course with one small assignment, hw9, for tests of the machinery around grading."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+HOMEWORK = Path(__file__).parents[2] / "notebooks" / "homework"
+CHECK = """score = Score()
+
+
+@score.check("one half", 1)
+def _():
+    assert close(square(0.5), 0.25)
+
+
+### BEGIN HIDDEN TESTS
+@score.check("another number", 3)
+def _():
+    assert close(square(-1.5), 2.25)
+
+
+### END HIDDEN TESTS
+score.total()"""
+ANSWER = '''def square(x):
+    """The square of x."""
+    ### BEGIN SOLUTION
+    return x * x
+    ### END SOLUTION'''
+RIGHT = "def square(x):\n    return x * x"
+
+
+def tagged(make, source, name, points=None, solution=False):
+    cell = make(source)
+    graded = {"points": points} if points else {}
+    cell.metadata["nbgrader"] = {
+        "schema_version": 3, "grade_id": name, "grade": bool(points), "solution": solution,
+        "locked": not solution, "task": False, "cell_type": cell.cell_type, **graded,
+    }  # fmt: skip
+    return cell
+
+
+def make_course(folder):
+    """A course folder with this repository's grading code, and hw9 released."""
+    for path in HOMEWORK.glob("*.py"):
+        shutil.copy(path, folder)
+    hw1 = json.loads((HOMEWORK / "source/hw1/hw1.ipynb").read_text(encoding="utf-8"))["cells"]
+    found = [c for c in hw1 if c["metadata"].get("nbgrader", {}).get("grade_id") == "hw1-00-setup"]
+    cells = [
+        tagged(new_code_cell, "".join(found[0]["source"]), "hw9-00-setup"),
+        tagged(new_code_cell, ANSWER, "hw9-01a-answer", solution=True),
+        tagged(new_code_cell, CHECK, "hw9-01b-check", points=4),
+        tagged(new_markdown_cell, "*Your answer.*", "hw9-02-why", points=2, solution=True),
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    source = folder / "source" / "hw9" / "hw9.ipynb"
+    source.parent.mkdir(parents=True)
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), source)
+    done = nbgrader(folder, "generate_assignment", "hw9")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def environment(course):
+    """The variables for a process that runs in this course and no other."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "JUPYTER_CONFIG_DIR": str(course / ".jupyter")}
+
+
+def nbgrader(course, *arguments, program=("-m", "nbgrader")):
+    return subprocess.run(
+        [sys.executable, *program, *arguments], cwd=course, env=environment(course),
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+
+
+def released(course):
+    return nbformat.read(course / "release/hw9/hw9.ipynb", as_version=4)
+
+
+def cell_of(notebook, name):
+    return next(c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == name)
+
+
+def hand_in(course, student, notebook=None, code=RIGHT, text=None):
+    """Hand in a notebook as it is, or the released one with this code and this written answer."""
+    if notebook is None:
+        notebook = released(course)
+        cell_of(notebook, "hw9-01a-answer").source = code
+        if text is not None:
+            cell_of(notebook, "hw9-02-why").source = text
+    path = course / "submitted" / student / "hw9" / "hw9.ipynb"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    return path
+
+
+def gradebook(course):
+    """{student: {cell: (points, waits for a person)}} and the number of submissions."""
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
+        return {
+            s.student.id: {
+                g.name: (g.auto_score, g.needs_manual_grade) for n in s.notebooks for g in n.grades
+            }
+            for s in book.assignment_submissions("hw9")
+        }
+
+
+def outputs(course, student, name):
+    """The outputs of one cell of the autograded notebook."""
+    path = course / "autograded" / student / "hw9" / "hw9.ipynb"
+    return cell_of(nbformat.read(path, as_version=4), name).outputs
