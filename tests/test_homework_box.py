@@ -201,7 +201,7 @@ def test_no_field_of_the_table_is_a_formula():
 
 
 def test_scores_are_plain_numbers_whatever_a_check_cell_returns():
-    from checking import Report
+    from reports import Report
 
     for value in float("nan"), float("-inf"), -1.0:
         report = Report(4.0)

@@ -10,14 +10,16 @@ import os
 import time
 from pathlib import Path
 
+import kept_runs
 from cell_rules import is_figure
-from checking import Checker, Report
+from checking import Checker
 from grading_box import GradingKernelManager, can_isolate
 from jupyter_core.utils import ensure_async, run_sync
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_output
 from nbgrader import utils
 from nbgrader.preprocessors import Execute
+from reports import Report, failed_in_sight, quote
 from restore_cells import answers, source_cells
 from traitlets import Integer
 
@@ -65,6 +67,10 @@ class CarefulExecute(Execute):
         }
         self.answers = answers(known)
         files = HERE / "source" / resources["nbgrader"]["assignment"]
+        limits = (self.timeout, self.notebook_timeout, self.max_output, can_isolate())
+        key = kept_runs.key_of(nb, known, resources["metadata"]["path"], limits)
+        if kept := kept_runs.find(key):
+            return kept, resources
         self.deadline = time.monotonic() + self.notebook_timeout
         self.checker = Checker.of(files if files.is_dir() else HERE)
         graded = self.run_all(nb, resources, hidden=True)
@@ -73,6 +79,7 @@ class CarefulExecute(Execute):
             shown, _ = self.run_all(nb, resources, hidden=False)
             for cell, seen in zip(graded[0].cells, shown.cells, strict=True):
                 quote(cell, seen)
+        kept_runs.keep(key, graded[0])
         return graded
 
     def warn(self):
@@ -231,24 +238,3 @@ class CarefulExecute(Execute):
                     self.interrupt = asyncio.ensure_future(ensure_async(self.km.interrupt_kernel()))
                 return None
         return super().process_message(msg, cell, cell_index)
-
-
-def total_of(cell):
-    """The last output of a check cell, whose metadata hold its checks one by one; or None."""
-    found = [o for o in cell.get("outputs", []) if o.output_type == "execute_result"]
-    is_check = utils.is_grade(cell) and not utils.is_solution(cell)
-    return found[-1] if is_check and found and "checks" in found[-1].metadata else None
-
-
-def failed_in_sight(cell):
-    """Whether a visible check of this cell has something to say."""
-    total = total_of(cell)
-    return bool(total) and any(c["message"] and not c["hidden"] for c in total.metadata["checks"])
-
-
-def quote(cell, seen):
-    """Note what the visible checks said in the run without the hidden ones."""
-    total, quoted = total_of(cell), total_of(seen)
-    said = {c["name"]: c["message"] for c in quoted.metadata["checks"]} if quoted else {}
-    for check in total.metadata["checks"] if total else []:
-        check["quote"] = "" if check["hidden"] else said.get(check["name"], "")

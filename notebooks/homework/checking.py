@@ -73,35 +73,3 @@ class Checker:
         line = self.process.stdout.readline()
         dead = {"event": "done", "error": "the check had to be stopped", "stuck": True}
         return json.loads(line) if line else dead
-
-
-class Report:
-    """What came of one check cell."""
-
-    def __init__(self, points):
-        self.most, self.checks, self.value, self.error = points, [], 0.0, ""
-
-    def add(self, event):
-        if event["event"] == "check":
-            self.checks.append({k: v for k, v in event.items() if k != "event"})
-        elif event["event"] == "score":
-            self.value = event["value"]
-        else:
-            self.error = event.get("error", "")
-
-    @property
-    def points(self):
-        """The points earned, never more than there are; nan and such count as none."""
-        earned = sum(c["points"] for c in self.checks if c["passed"])
-        value = earned if self.checks else self.value
-        return float(min(value, self.most)) if value > 0 else 0.0
-
-    @property
-    def lines(self):
-        """The report as a student sees it in the notebook."""
-        lines = []
-        for check in self.checks:
-            got, of, name = check["points"] * check["passed"], check["points"], check["name"]
-            tail = f" ({check['message']})" if check["message"] else ""
-            lines.append(f"{got:g}/{of:g} {name}{tail}")
-        return [*lines, *([f"stopped: {self.error}"] if self.error else [])]
