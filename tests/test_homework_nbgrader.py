@@ -3,6 +3,7 @@
 import copy
 import csv
 import html
+import importlib.util
 import json
 import os
 import re
@@ -39,12 +40,19 @@ def run(course, *command):
     }
     return subprocess.run(
         [sys.executable, *command], cwd=course, env=environment, capture_output=True,
-        text=True, timeout=600, check=False,
+        text=True, timeout=1700, check=False,
     )  # fmt: skip
 
 
 def nbgrader(course, *arguments):
     return run(course, "-m", "nbgrader", *arguments)
+
+
+def grade(course, name):
+    """Grade the large class on two workers where dask is installed; the other one by one."""
+    if name == "hw1" and importlib.util.find_spec("distributed"):
+        return run(course, "grade.py", name, "--workers", "2", "--timeout", str(TIMEOUT))
+    return nbgrader(course, "autograde", name, f"--CarefulExecute.timeout={TIMEOUT}")
 
 
 def read(path):
@@ -119,8 +127,7 @@ def course(tmp_path_factory):
             else:
                 hand_in(course, "reference", name, source)
             hand_in(course, "blank", name, read(course / "release" / name / f"{name}.ipynb"))
-            limit = f"--CarefulExecute.timeout={TIMEOUT}"
-            log = nbgrader(course, "autograde", name, limit)
+            log = grade(course, name)
             (course / f"{name}.log").write_text(log.stderr, encoding="utf-8")
             nbgrader(course, "generate_feedback", name)
         server.shutdown()
