@@ -26,6 +26,7 @@ from traitlets import Integer
 HERE = Path(__file__).parent
 SERVE = "import _homework_door\n_homework_door.serve()"
 SENT = ("plain_values", "kernel_door")
+PATIENCE = 180  # seconds for a locked cell, which may be the first to import a large library
 SLACK = 60  # seconds by which the process with the tests may overrun before it is stopped
 
 
@@ -216,8 +217,11 @@ class CarefulExecute(Execute):
         await super()._async_check_alive()
 
     def _get_timeout(self, cell):
-        """The checker keeps the time of its checks."""
-        return None if cell is not None and cell is self.serving else super()._get_timeout(cell)
+        """The checker keeps the time of its checks; the instructor's cells may import slowly."""
+        if cell is not None and cell is self.serving:
+            return None
+        own = cell is None or utils.is_locked(cell)
+        return max(self.timeout, PATIENCE) if own else super()._get_timeout(cell)
 
     def process_message(self, msg, cell, cell_index):
         """Drop what is printed beyond the limit, and interrupt the cell that prints it.

@@ -59,6 +59,8 @@ class RestoreCells(NbGraderPreprocessor):
         known = source_cells(resources)
         nb.metadata.pop("homework", None)  # finished.py's mark, which only it may set
         nb.cells = [cell for cell in nb.cells if cell.cell_type in ("code", "markdown", "raw")]
+        if not nb.cells:
+            raise ValueError("this is no notebook, or an empty one")
         present = {}
         for cell in reversed(nb.cells):
             name = cell.metadata.pop("nbgrader", {}).get("grade_id")
