@@ -153,7 +153,7 @@ CLASS = {
             before("hw1-04b-answer", SHADOWS)(cells),
             append("hw1-04b-answer", BLANK)(cells),
         ],
-        [T4],
+        [T4, T5, T7],  # its own later answers meet what it made of numpy
         "",
     ),
     "np_gone": (before("hw1-05b-answer", "np = 'mine'"), [T5, T7], ""),
