@@ -134,7 +134,7 @@ CLASS = {
     "floods": (
         lambda cells: [
             before("hw1-02b-answer", "for i in range(1000):\n    print('x' * 1_000_000)")(cells),
-            append("hw1-05b-answer", "print('x' * 1_000_000_000)")(cells),
+            append("hw1-05b-answer", "print('x' * 50_000_000)")(cells),
         ],
         [],
         "hw1-05b-answer: OutputLimitError",
