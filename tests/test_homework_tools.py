@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import nbformat
+import numpy as np
 import pytest
 from homework import tables
 
@@ -165,3 +166,13 @@ def test_roster_due_date_late_penalty_and_export_work_as_the_page_says(course):
     assert set(rows) == {"anna", "bob"} and {row["assignment"] for row in rows.values()} == {"hw1"}
     assert float(rows["bob"]["raw_score"]) == 30 == float(rows["bob"]["late_submission_penalty"])
     assert float(rows["bob"]["score"]) == 0
+
+
+def test_an_answer_is_not_failed_because_the_student_had_numpy_raise():
+    kernel_door = pytest.importorskip("kernel_door")
+    door = kernel_door.Door(None, {"answer": lambda: float(np.exp(-5000.0))})
+    with np.errstate(all="raise"):
+        reply = door.answer(
+            {"do": "call", "target": ["answer"], "args": ["list", []], "kwargs": ["dict", []]}
+        )
+    assert reply == {"value": 0.0}

@@ -51,7 +51,9 @@ class Door:
         try:
             with open(os.devnull, "w") as nowhere, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+                quiet = contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere)
+                # a student may have had numpy raise: exp(-5000) = 0 is no mistake
+                with quiet[0], quiet[1], np.errstate(all="ignore"):
                     return self.perform(request)
         except BaseException as error:
             return {"error": [type(error).__name__[:80], str(error)[:200]]}
