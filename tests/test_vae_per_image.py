@@ -94,5 +94,5 @@ def test_a_diagonal_q_is_the_encoders(world):
 def test_a_likelihood_of_the_wrong_shape_is_named(world):
     _, prior, *_ = world
     start = tuple(torch.zeros(1, 5, 2).double() for _ in range(2))
-    with pytest.raises(ValueError, match=r"log_lik must return shape \(4, 1, 5\)"):
+    with pytest.raises(ValueError, match=r"log_lik must return shape \(2, 1, 5\)"):
         vae.refine_q(lambda z: z, start, prior)
