@@ -11,12 +11,15 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_picture_is_an_output_of_the_course():
-    picture = (ROOT / re.search(r"!\[[^]]*\]\(([^)]+)\)", README)[1]).read_bytes()
-    notebook = nbformat.read(ROOT / "notebooks" / "01_kl_divergence.ipynb", as_version=4)
-    outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
-    pngs = [o.data["image/png"] for o in outputs if "image/png" in o.get("data", {})]
-    assert picture in [base64.b64decode(png) for png in pngs]
+def test_every_picture_is_an_output_of_the_course():
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    pages = [nbformat.read(p, as_version=4) for p in (ROOT / "notebooks").glob("[01]*.ipynb")]
+    outputs = [o for n in pages for c in n.cells if c.cell_type == "code" for o in c.outputs]
+    pngs = {o.data["image/png"] for o in outputs if "image/png" in o.get("data", {})}
+    shown = {base64.b64decode(png) for png in pngs}
+    assert len(pictures) >= 2
+    for picture in pictures:
+        assert (ROOT / picture).read_bytes() in shown, f"{picture} is no output of a notebook"
 
 
 def test_every_notebook_stands_in_the_table_with_its_times():

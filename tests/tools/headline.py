@@ -1,7 +1,7 @@
 """Write .github/headline.png, the course in one picture, from notebook 11 as it is stored.
 
-    python tests/tools/store_notebooks.py notebooks/11_vae_mnist.ipynb    # draws it
-    python tests/tools/headline.py                                        # copies it out
+python tests/tools/store_notebooks.py notebooks/11_vae_mnist.ipynb    # draws it
+python tests/tools/headline.py                                        # copies it out
 """
 
 import base64
