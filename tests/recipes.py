@@ -1079,6 +1079,45 @@ recipe(
 )
 
 
+def per_image(r, *lead):
+    mean, log_std = (torch.tensor(0.3 * r.real(*lead, 3, 2)) for _ in range(2))
+    prior = torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    return dict(log_lik=unit_log_lik, prior=prior, generator=r.torch_rng()), mean, log_std
+
+
+def unit_log_lik(z):
+    return -0.5 * ((z - 1) ** 2).sum(-1)
+
+
+def with_q(r, *lead, **more):
+    options, mean, log_std = per_image(r, *lead)
+    return {**options, "q": vae.normal_q(mean, log_std), **more}
+
+
+def with_start(r, **more):
+    options, mean, log_std = per_image(r)
+    return {**options, "start": (mean, log_std), **more}
+
+
+recipe(
+    "vae.normal_q",
+    lambda r: dict(mean=torch.tensor(r.real(3, 2)), log_std=torch.tensor(r.real(3, 2))),
+    lambda q, given: close(q[1].diagonal(dim1=-2, dim2=-1).log(), given["log_std"]),
+    says={"mean": "mean, log_std", "log_std": "log_std"},
+)
+recipe("vae.elbo_of_q", lambda r: with_q(r, num_samples=4), not_above_zero)
+recipe(
+    "vae.refine_q",
+    lambda r: with_start(r, full=True, num_steps=3, lr=0.05, num_pairs=1),
+    lambda q, given: non_negative(q[1].diagonal(dim1=-2, dim2=-1).numpy(), given),
+)
+recipe(
+    "vae.log_integral",
+    lambda r: with_q(r, 2, num_samples=9, widen=1.2),
+    lambda pair, given: bound_law(float((pair[1] - 9).max()) - 1e-9, given),
+)
+
+
 def checkpoint(r, folder):
     path = folder / "model.pt"
     vae.save_checkpoint(r.vae(), path)

@@ -19,13 +19,23 @@ DRAWS_AT_ONCE = 50
 
 
 def normal_q(mean, log_std):
-    """The q with independent coordinates, as encode returns them."""
+    """The q with independent coordinates, as encode returns them: mean, log_std (..., B, K)."""
+    mean, log_std = _tensors("mean, log_std", (mean, log_std))
+    if mean.shape != log_std.shape:
+        raise ValueError(f"log_std must have mean's shape {mean.shape}, got {log_std.shape}")
+    if not torch.isfinite(torch.exp(log_std)).all():
+        raise ValueError(f"log_std must have a finite exp, got {log_std.max().item():g}")
+    return _diagonal(mean, log_std)
+
+
+def _diagonal(mean, log_std):
     return mean, torch.diag_embed(torch.exp(log_std))
 
 
 def elbo_of_q(log_lik, q, prior, num_samples, generator=None):
     """E_q[log_lik(z)] - KL(q || prior), (..., B) in nats; the first term from num_samples draws."""
     num_samples = validation.integer("num_samples", num_samples)
+    q, prior = _normal("q", q), _tensors("prior", prior)
     eps = draw_noise((num_samples, *q[0].shape), q[0], or_seed_zero(generator))
     return _elbo(log_lik, q, prior, eps)
 
@@ -41,12 +51,14 @@ def refine_q(
     leading index is a fit of its own, so several starts go side by side. log_lik must be
     differentiable in z; parameters of a network in it get gradients too, unless they are frozen.
     """
-    generator = or_seed_zero(generator)
+    generator, full = or_seed_zero(generator), validation.flag("full", full)
+    start, prior = _tensors("start", start), _tensors("prior", prior)
+    normal_q(*start)
     parts = [start[0].clone(), start[1].clone()]
     if full:
         parts.append(start[0].new_zeros(*start[0].shape, start[0].shape[-1]))
     parts = [part.requires_grad_() for part in parts]
-    optimizer = torch.optim.Adam(parts, lr=float(validation.positive("lr", lr, ndim=0)))
+    optimizer = torch.optim.Adam(parts, lr=validation.positive_number("lr", lr))
     num_steps = validation.integer("num_steps", num_steps)
     shape = (validation.integer("num_pairs", num_pairs), *start[0].shape)
     for step in range(num_steps):
@@ -69,7 +81,10 @@ def log_integral(log_lik, prior, q, num_samples, generator=None, widen=1.2):
     downwards on average. Source: deterministic mixture weights, Owen and Zhou 2000.
     """
     num_samples, generator = validation.integer("num_samples", num_samples), or_seed_zero(generator)
-    mean, scale = q[0], widen * q[1]
+    prior, q = _tensors("prior", prior), _normal("q", q)
+    if q[0].ndim != 3:
+        raise ValueError(f"q must have means of shape (R, B, K), got {tuple(q[0].shape)}")
+    mean, scale = q[0], validation.positive_number("widen", widen) * q[1]
     proposals = torch.distributions.MultivariateNormal(mean, scale_tril=scale)
     columns = torch.arange(mean.shape[1], device=mean.device)
     log_w = []
@@ -86,7 +101,7 @@ def log_integral(log_lik, prior, q, num_samples, generator=None, widen=1.2):
 
 
 def _assemble(mean, log_std, below=None):
-    mean, scale = normal_q(mean, log_std)
+    mean, scale = _diagonal(mean, log_std)
     return mean, scale if below is None else scale + below.tril(-1)
 
 
@@ -110,10 +125,38 @@ def _log_prior(z, mean, log_std):
 
 
 def _checked(log_lik, z):
-    values = log_lik(z)
+    values = validation.function("log_lik", log_lik)(z)
+    if not torch.is_tensor(values) or values.is_complex():
+        raise ValueError(f"log_lik must return a real tensor, got {type(values).__name__}")
     if values.shape != z.shape[:-1]:
         raise ValueError(
             f"log_lik must return shape {tuple(z.shape[:-1])} for z of shape {tuple(z.shape)}, "
             f"got {tuple(values.shape)}"
         )
+    if not torch.isfinite(values).all():
+        raise ValueError("log_lik must return finite numbers, got NaN or an infinity")
     return values
+
+
+def _tensors(name, pair):
+    """pair, or ValueError unless it is two finite real tensors, or one tensor (2, ...)."""
+    if torch.is_tensor(pair) and pair.ndim:
+        pair = tuple(pair)
+    if not (isinstance(pair, (tuple, list)) and len(pair) == 2):
+        raise ValueError(f"{name} must be a pair of tensors, got {type(pair).__name__}")
+    if not all(torch.is_tensor(part) and part.is_floating_point() for part in pair):
+        raise ValueError(
+            f"{name} must be tensors of floats, got {[type(p).__name__ for p in pair]}"
+        )
+    if not all(torch.isfinite(part).all() and part.numel() for part in pair):
+        raise ValueError(f"{name} must be finite and not empty, got NaN, infinities or no number")
+    return pair
+
+
+def _normal(name, q):
+    """q, or ValueError unless it is mean (..., B, K) and scale (..., B, K, K)."""
+    mean, scale = _tensors(name, q)
+    if scale.shape != (*mean.shape, mean.shape[-1]):
+        came = f"{tuple(mean.shape)} and {tuple(scale.shape)}"
+        raise ValueError(f"{name} must be mean (..., B, K) and scale (..., B, K, K), got {came}")
+    return q
