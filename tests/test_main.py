@@ -53,7 +53,7 @@ def test_after_an_update_the_changed_page_is_named_and_the_copy_stays(clone):
     assert mine.read_text() == "my answers"
     text = course.report(made, changed)
     assert "another version now of: 01_kl_divergence.ipynb" in text and "rename" in text
-    mine.rename(mine.with_name("01_mine.ipynb"))
+    mine.rename(mine.with_name("mine.ipynb"))
     assert course.copy_notebooks(clone) == ([mine.name], [])
     assert mine.read_text() == "a new version"
 

@@ -304,7 +304,7 @@ def notebook(tmp_path):
         cells = [nbformat.v4.new_code_cell(text) for text in sources]
         for number, cell in enumerate(cells):
             cell.id = f"cell-{number}"
-        path = tmp_path / "77_sliders.ipynb"
+        path = tmp_path / "sliders_only.ipynb"
         nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
         return path
 
@@ -333,7 +333,7 @@ def test_sliders_are_drawn_at_every_place_and_again_only_when_the_code_changes(n
 
 def test_a_drawing_that_raises_anywhere_stops_the_build_and_names_the_place(notebook, tmp_path):
     path = notebook(fails="1.0")
-    with pytest.raises(SystemExit, match=r"(?s)77_sliders.*draw failed at .*'height': 1.0.*"):
+    with pytest.raises(SystemExit, match=r"(?s)sliders_only.*draw failed at .*'height': 1.0.*"):
         sliders.draw_in_advance(path, tmp_path / "cache")
     assert sliders.cached(path, tmp_path / "cache", stale=True) is None
 
