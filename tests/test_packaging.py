@@ -118,7 +118,7 @@ def test_ruff_finds_nothing_in_code_and_notebooks():
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The sdist's and the wheel's names of files, and the wheel unpacked as pip would."""
-    pytest.importorskip("setuptools", "77", reason="an older setuptools cannot build the course")
+    pytest.importorskip("hatchling", reason="the builds need hatchling: the extra dev")
     folder = tmp_path_factory.mktemp("build")
     source = folder / "course"
     shutil.copytree(ROOT / "vi_helpers", source / "vi_helpers")
@@ -128,7 +128,7 @@ def built(tmp_path_factory):
             shutil.copy(path, source)
     shutil.copy(ROOT / "LICENSE", source)
     code = (
-        "import setuptools.build_meta as backend\n"
+        "import hatchling.build as backend\n"
         "print(backend.build_sdist('..'), backend.build_wheel('..'))"
     )
     run = subprocess.run(
@@ -147,7 +147,7 @@ def test_sdist_and_wheel_hold_the_whole_package_and_no_test(built):
     modules = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("vi_helpers/**/*.py")}
     for names in built[:2]:
         assert modules <= set(names)
-        rest = [n for n in names if n.endswith(".py") and n not in modules | {"setup.py"}]
+        rest = [n for n in names if n.endswith(".py") and n not in modules]
         assert rest == [], "a test there has neither the notebooks nor the files that it reads"
 
 
