@@ -113,6 +113,10 @@ def _energy(model, q):
     return float(model.couplings @ q.correlations + model.fields @ q.magnetisations)
 
 
+def _bound(model):
+    return lambda q: _energy(model, q) + q.entropy
+
+
 def elbo(model, q):
     """energy + entropy in nats: a lower bound on log Z when q is a distribution over all spins."""
     return energy(model, q) + q.entropy
@@ -145,14 +149,8 @@ def fit_mean_field(model, *, init=None, max_iter=5000, tol=1e-10):
             means[sites] = np.tanh(model.fields[sites] + couplings @ means)
         return _independent(model, means)
 
-    return climb(
-        "fit_mean_field",
-        _independent(model, start),
-        sweep,
-        lambda q: _energy(model, q) + q.entropy,
-        max_iter=max_iter,
-        tol=tol,
-    )
+    q = _independent(model, start)
+    return climb("fit_mean_field", q, sweep, _bound(model), max_iter=max_iter, tol=tol)
 
 
 def fit_chains(model, chains, *, init=None, max_iter=5000, tol=1e-10):
@@ -165,14 +163,12 @@ def fit_chains(model, chains, *, init=None, max_iter=5000, tol=1e-10):
     """
     start = np.tanh(_check(model).fields) if init is None else _means("init", init, model)
     plan, cross, inside = chain_plan(model, chains)
-    return climb(
-        "fit_chains",
-        _independent(model, start),
-        lambda q: sweep_chains(model, q, plan, cross, inside),
-        lambda q: _energy(model, q) + q.entropy,
-        max_iter=max_iter,
-        tol=tol,
-    )
+
+    def sweep(q):
+        return sweep_chains(model, q, plan, cross, inside)
+
+    q = _independent(model, start)
+    return climb("fit_chains", q, sweep, _bound(model), max_iter=max_iter, tol=tol)
 
 
 # Messages

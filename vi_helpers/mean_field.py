@@ -10,6 +10,7 @@ Source: Blei, Kucukelbir, McAuliffe 2017, sections 2.4 and 3.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -199,11 +200,9 @@ def fit_unit_mixture(x, num_components, *, prior_std, init=None, rng=None, max_i
         resp = _assignments(x, q.means, q.stds)
         return UnitMixtureQ(*_means(x, resp, prior_std), resp)
 
-    def bound(q):
-        return _elbo(x, q, prior_std)
-
     rng = np.random.default_rng(0) if rng is None else validation.generator("rng", rng)
     start = _start(x, num_components, prior_std, init, rng)
+    bound = partial(_elbo, x, prior_std=prior_std)
     return results.climb("fit_unit_mixture", start, sweep, bound, max_iter=max_iter, tol=tol)
 
 
