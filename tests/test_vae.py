@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from vi_helpers import vae
+from vi_helpers.vae.training import Adam
 
 PIXELS = (2, 2)
 
@@ -166,6 +169,39 @@ def test_training_the_linear_model_reaches_the_optimum_of_probabilistic_pca():
     recon, kl = vae.elbo_terms_batched(model, np.repeat(data, 50, 0), gen(2))
     elbo = (recon - kl).mean().item()
     assert exact.mean() - 0.05 < elbo < exact.mean() + 0.01
+
+
+def test_our_adam_takes_the_steps_of_torch():
+    pairs = [[torch.randn(shape, generator=gen(1)) for shape in ((5, 3), (5,))] for _ in range(2)]
+    idle = torch.ones(2, requires_grad=True)  # in no loss: it must stay
+    ours, theirs = ([part.requires_grad_() for part in pair] for pair in pairs)
+    optimizer, peer = Adam([*ours, idle, torch.ones(1)]), torch.optim.Adam(theirs)
+    x, target = torch.randn(200, 3, generator=gen(2)), torch.randn(200, 5, generator=gen(3))
+    for step in range(300):
+        rows, lr = slice(step % 20 * 10, step % 20 * 10 + 10), 0.05 / (1 + step)
+        losses = [
+            ((x[rows] @ weight.T + bias - target[rows]) ** 2).mean()
+            for weight, bias in (ours, theirs)
+        ]
+        optimizer.descend(losses[0], lr)
+        peer.param_groups[0]["lr"] = lr
+        peer.zero_grad()
+        losses[1].backward()
+        peer.step()
+        for one, two in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-6, atol=1e-6)
+    assert torch.equal(idle, torch.ones(2))
+
+
+def test_training_does_not_load_the_compiler_of_torch():
+    code = """
+import sys, torch
+from vi_helpers import vae
+model, images = vae.VAE(1, (3,), image_shape=(2, 2)), torch.zeros(4, 2, 2)
+vae.train_vae(model, images, epochs=1, batch_size=2, lr=0.1, progress=False)
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_fixed_noise_std_is_not_trained():

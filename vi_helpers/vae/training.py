@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.adam import adam
 from tqdm import tqdm
 
 from vi_helpers import validation
@@ -65,8 +66,7 @@ def train_vae(
     if test_images is not None:
         test_images = as_images(model, test_images, "test_images")
     steps = epochs * math.ceil(len(images) / batch_size)
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: _lr_factor(s, steps))
+    optimizer = Adam(model.parameters())
     trace, done = [], 0
     bar = tqdm(total=steps, disable=not progress, file=sys.stdout, mininterval=1.0, ncols=90)
     try:
@@ -74,14 +74,12 @@ def train_vae(
             sums = np.zeros(3)  # recon, kl, images seen
             order = shuffled(len(images), generator).to(images.device)
             for batch in order.split(batch_size):
-                recon, kl = sampled_terms(model, images.index_select(0, batch), generator)
-                loss = (_weight(beta, done / steps) * kl - recon).mean()
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
+                terms = sampled_terms(model, images.index_select(0, batch), generator)
+                recon, kl = (term.mean() for term in terms)
+                loss = _weight(beta, done / steps) * kl - recon
+                optimizer.descend(loss, lr * _lr_factor(done, steps))
                 done += 1
-                sums += recon.sum().item(), kl.sum().item(), len(batch)
+                sums += len(batch) * np.array([recon.item(), kl.item(), 1.0])
                 _report(bar, epoch, sums)
             _record(trace, model, sums, test_images)
         converged = True
@@ -94,6 +92,27 @@ def train_vae(
     names = trace[0] if trace else ("recon", "kl", "elbo")
     series = {name: np.array([entry[name] for entry in trace]) for name in names}
     return TrainResult(model, series, converged, len(trace), len(images))
+
+
+class Adam:
+    """torch's Adam, called as a function; torch.optim.Adam, the class, would import torch's
+    compiler when it is made (more than a second) and spends longer around each step."""
+
+    def __init__(self, parameters):
+        self.parameters = [weight for weight in parameters if weight.requires_grad]
+        self.means, self.squares = (
+            [torch.zeros_like(weight) for weight in self.parameters] for _ in range(2)
+        )
+        self.steps = [torch.zeros((), device=weight.device) for weight in self.parameters]
+
+    def descend(self, loss, lr):
+        """One step down the gradient of loss; weights that loss does not use stay."""
+        grads = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
+        adam(
+            self.parameters, list(grads), self.means, self.squares, [], self.steps, lr=lr,
+            fused=True, beta1=0.9, beta2=0.999, eps=1e-8,
+            amsgrad=False, weight_decay=0.0, maximize=False,
+        )  # fmt: skip
 
 
 def _device(device):
