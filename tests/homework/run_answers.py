@@ -1,6 +1,7 @@
 """Score variants of a homework's answers without a kernel: JSON in on stdin, JSON out on stdout.
 
-In: {"notebook": path, "seconds": limit, "variants": [{"answers": {grade_id: code or null, ...},
+In: {"notebook": path, "seconds": processor time for a check cell, "variants": [{"answers":
+{grade_id: code or null, ...},
 "only": grade_id of a check cell, or null for all}, ...]}.
 A variant's code replaces the reference in that cell; null leaves the cell out. With "only", the
 other tasks are not run.
@@ -26,6 +27,15 @@ def too_slow(*_):
     raise TimeoutError("too slow")
 
 
+def set_timers(seconds):
+    """Stop a check, and each later one of its cell, after so much processor time.
+
+    The clock on the wall would stop a right answer on a busy computer; it only ends a sleep.
+    """
+    signal.setitimer(signal.ITIMER_PROF, seconds, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 20 * seconds, seconds)
+
+
 def points_of(source, namespace):
     """Run a check cell; return the number in its last line, and the points of each check."""
     body = ast.parse(source).body
@@ -45,9 +55,9 @@ def grade(cells, answers, only, seconds):
             name = tag["grade_id"]
             if tag["grade"]:
                 if only in (None, name):
-                    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # anew for each check
+                    set_timers(seconds)
                     points[name] = points_of(source, namespace)
-                    signal.setitimer(signal.ITIMER_REAL, 0)
+                    set_timers(0)
             elif is_figure(name) or (tag["solution"] and only and name not in answers):
                 continue
             elif answers.get(name, source) is not None:
@@ -57,7 +67,8 @@ def grade(cells, answers, only, seconds):
 
 if __name__ == "__main__":
     job = json.load(sys.stdin)
-    signal.signal(signal.SIGALRM, too_slow)
+    for timer in signal.SIGALRM, signal.SIGPROF:
+        signal.signal(timer, too_slow)
     with open(job["notebook"], encoding="utf-8") as file:
         cells = json.load(file)["cells"]
     cells = [c for c in cells if c["cell_type"] == "code" and "nbgrader" in c["metadata"]]
