@@ -21,7 +21,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("course",)
+EXTRAS = ("course", "dev")
 
 
 def requirements(which, keep, project, pins):
