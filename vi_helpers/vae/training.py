@@ -44,7 +44,9 @@ def train_vae(
     model, images, *, epochs, batch_size, lr, generator=None, progress=True,
     beta=1.0, test_images=None, device=None,
 ):  # fmt: skip
-    """Maximise the mean of recon - beta * kl by Adam; lr rises for 5 % of the steps, then falls.
+    """Maximise the mean of recon - beta * kl by Adam.
+
+    The step rises for 5 % of the steps to its full length lr, then falls evenly to zero.
 
     images    : (N, *image_shape), as elbo_terms wants them
     generator : source of the order and the noise (a new one with seed 0 when None)
@@ -124,7 +126,7 @@ def _device(device):
 
 def _lr_factor(step, steps):
     warm = max(1, steps // 20)
-    return min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * step / steps)))
+    return min((step + 1) / warm, 1 - step / steps)
 
 
 def _weight(beta, share):
