@@ -1112,6 +1112,13 @@ recipe(
     lambda q, given: non_negative(q[1].diagonal(dim1=-2, dim2=-1).numpy(), given),
 )
 recipe(
+    "vae.laplace_q",
+    lambda r: (
+        {k: v for k, v in per_image(r)[0].items() if k != "generator"} | {"mean": per_image(r)[1]}
+    ),
+    lambda q, given: non_negative(q[1].diagonal(dim1=-2, dim2=-1).numpy(), given),
+)
+recipe(
     "vae.log_integral",
     lambda r: with_q(r, 2, num_samples=9, widen=1.2),
     lambda pair, given: bound_law(float((pair[1] - 9).max()) - 1e-9, given),

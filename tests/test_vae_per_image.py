@@ -68,6 +68,49 @@ def test_a_diagonal_q_finds_the_conditional_variances_and_keeps_the_known_gap(wo
     np.testing.assert_allclose((log_evidence - elbo).mean(), gap, atol=0.05)
 
 
+def test_the_normal_of_the_curvature_is_the_posterior_where_that_is_normal(world):
+    log_lik, prior, post_mean, cov, _ = world
+    mean, scale = vae.laplace_q(log_lik, torch.tensor(post_mean), prior)
+    np.testing.assert_allclose(mean, post_mean)
+    np.testing.assert_allclose(scale @ scale.mT, np.broadcast_to(cov, (5, 2, 2)), atol=1e-10)
+    again = vae.refine_q(log_lik, (mean, scale), prior, full=True, num_steps=1, lr=1e-9)
+    np.testing.assert_allclose(again[1], scale, atol=1e-8)
+
+
+def test_the_curvature_is_minus_the_hessian_and_upward_directions_count_as_flat(world):
+    _, prior, *_ = world
+    mean = torch.randn(3, 5, 2, generator=gen(6)).double()
+
+    def log_lik(z):  # curves upwards along the second axis
+        return torch.sin(z[..., 0]) - 2 * z[..., 0] ** 2 + torch.cosh(z[..., 1])
+
+    precision = torch.linalg.inv((scale := vae.laplace_q(log_lik, mean, prior)[1]) @ scale.mT)
+    expected = torch.diag_embed(torch.exp(-2 * prior[1]).expand(3, 5, 2).clone())
+    expected[..., 0, 0] += 4 + torch.sin(mean[..., 0])
+    torch.testing.assert_close(precision, expected)
+    flat = vae.laplace_q(lambda z: z.sum(-1), mean, prior)[1].diagonal(dim1=-2, dim2=-1)
+    torch.testing.assert_close(flat, prior[1].exp().expand(3, 5, 2))
+    with pytest.raises(ValueError, match="finite second derivatives"):
+        vae.laplace_q(lambda z: (z**2).sum(-1).sqrt(), torch.zeros(5, 2), prior)
+
+
+def test_the_curvature_of_a_decoder_s_likelihood_is_that_of_autograd():
+    model = vae.VAE(3, (6,), image_shape=(2, 4), generator=gen(1)).double()
+    x = (torch.rand(2, 2, 4, generator=gen(2)) < 0.5).double()
+    mean, prior = torch.randn(2, 3, generator=gen(3)).double(), torch.zeros(2, 2, 3).double()
+
+    def plain(z, image):
+        return model.log_pixels(image, model.decode(z[None]))[0].sum()
+
+    hessians = [
+        torch.autograd.functional.hessian(lambda z, i=i: plain(z, x[i]), mean[i]) for i in range(2)
+    ]
+    values, vectors = torch.linalg.eigh(-torch.stack(hessians))
+    expected = torch.eye(3) + (vectors * values.clamp(min=0)[..., None, :]) @ vectors.mT
+    scale = vae.laplace_q(lambda z: model.log_likelihood(x, model.decode(z)), mean, prior)[1]
+    torch.testing.assert_close(torch.linalg.inv(scale @ scale.mT), expected)
+
+
 def test_weights_from_the_exact_posterior_are_all_equal(world):
     log_lik, prior, post_mean, cov, log_evidence = world
     value, ess = vae.log_integral(log_lik, prior, exact_q(post_mean, cov), 120, gen(), widen=1.0)

@@ -14,7 +14,7 @@ from vi_helpers.vae.bounds import (
     log_weights,
 )
 from vi_helpers.vae.model import VAE
-from vi_helpers.vae.per_image import elbo_of_q, log_integral, normal_q, refine_q
+from vi_helpers.vae.per_image import elbo_of_q, laplace_q, log_integral, normal_q, refine_q
 from vi_helpers.vae.training import TrainResult, load_checkpoint, save_checkpoint, train_vae
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "elbo_terms",
     "elbo_terms_batched",
     "kl_to_prior",
+    "laplace_q",
     "load_checkpoint",
     "log_evidence_is",
     "log_integral",

@@ -75,7 +75,7 @@ class BernoulliLogLikelihood(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         x, logits = ctx.saved_tensors
-        return None, torch.sigmoid(logits).neg_().add_(x).mul_(grad.unsqueeze(-1))
+        return None, (x - torch.sigmoid(logits)) * grad.unsqueeze(-1)  # itself differentiable
 
 
 @torch.no_grad()

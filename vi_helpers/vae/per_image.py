@@ -43,9 +43,10 @@ def elbo_of_q(log_lik, q, prior, num_samples, generator=None):
 def refine_q(
     log_lik, start, prior, *, full=False, num_steps=120, lr=0.05, num_pairs=1, generator=None
 ):  # fmt: skip
-    """Climb elbo_of_q from start = (mean, log_std), each (..., B, K); returns the q at the end.
+    """Climb elbo_of_q from start, a pair mean, log_std, each (..., B, K); returns the q at the end.
 
-    full      : let scale have entries below its diagonal (they start at zero)
+    full      : let scale have entries below its diagonal; start may then be a q, otherwise they
+                start at zero
     num_pairs : antithetic pairs of draws for one gradient
     Adam, lr falling to nearly zero. Every column and every
     leading index is a fit of its own, so several starts go side by side. log_lik must be
@@ -53,10 +54,14 @@ def refine_q(
     """
     generator, full = or_seed_zero(generator), validation.flag("full", full)
     start, prior = _tensors("start", start), _tensors("prior", prior)
-    normal_q(*start)
-    parts = [start[0].clone(), start[1].clone()]
-    if full:
-        parts.append(start[0].new_zeros(*start[0].shape, start[0].shape[-1]))
+    if full and start[1].ndim > start[0].ndim:
+        mean, scale = _normal("start", start)
+        parts = [mean.clone(), scale.diagonal(dim1=-2, dim2=-1).log(), scale.tril(-1)]
+    else:
+        normal_q(*start)
+        parts = [start[0].clone(), start[1].clone()]
+        if full:
+            parts.append(start[0].new_zeros(*start[0].shape, start[0].shape[-1]))
     parts = [part.requires_grad_() for part in parts]
     optimizer = torch.optim.Adam(parts, lr=validation.positive_number("lr", lr))
     num_steps = validation.integer("num_steps", num_steps)
@@ -69,6 +74,32 @@ def refine_q(
         loss.backward()
         optimizer.step()
     return tuple(part.detach() for part in _assemble(*parts))
+
+
+def laplace_q(log_lik, mean, prior):
+    """The q at mean whose precision is minus the Hessian of log prior + log_lik there.
+
+    mean : (..., B, K). At a mode this is Laplace's approximation. Directions in which log_lik
+    curves upwards count as flat, so no variance exceeds the prior's. log_lik must be twice
+    differentiable in z.
+    """
+    prior = _tensors("prior", prior)
+    mean, _ = _tensors("mean", (mean, mean))
+    if mean.ndim < 2:
+        raise ValueError(f"mean must be (..., B, K), got {tuple(mean.shape)}")
+    z = mean.detach().clone().requires_grad_()
+    with torch.enable_grad():  # 0 * z: a log_lik that is linear in z has a Hessian too, of zeros
+        total = (_checked(log_lik, z) + 0 * z.sum(-1)).sum()
+        slope = torch.autograd.grad(total, z, create_graph=True)[0] + 0 * z
+        parts = [part.sum() for part in slope.unbind(-1)]
+        rows = [torch.autograd.grad(part, z, retain_graph=True)[0] for part in parts]
+    hessian = torch.stack(rows, -1).double()
+    if not torch.isfinite(hessian).all():
+        raise ValueError("log_lik must have finite second derivatives, got NaN or an infinity")
+    values, vectors = torch.linalg.eigh(-0.5 * (hessian + hessian.mT))
+    curvature = (vectors * values.clamp(min=0)[..., None, :]) @ vectors.mT
+    precision = curvature + torch.diag_embed(torch.exp(-2 * prior[1].double()))
+    return mean, torch.linalg.cholesky(torch.linalg.inv(precision)).to(mean.dtype)
 
 
 @torch.no_grad()
