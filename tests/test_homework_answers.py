@@ -3,6 +3,7 @@
 import ast
 import re
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, zip_longest
 
 import pytest
 from cell_rules import is_figure
@@ -70,10 +71,27 @@ def test_a_figure_to_be_predicted_does_not_show_its_numbers_in_the_code(name):
             assert "b64decode" in cell["source"]
 
 
+ROW = re.compile(r"(?m)^\| [^|]+ \| ([\d.]+): [^|]+ \| ([\d.]+): [^|]+ \| 0 \|$")
+
+
+def test_the_rubrics_of_the_project_add_up_to_the_points_of_their_tasks():
+    cells, found = tables.cells_of("project"), 0
+    for rubric, *after in (cells[i:] for i in range(len(cells))):
+        if tag_of(rubric)["grade_id"].endswith("-rubric"):
+            written = next(c for c in after if tag_of(c)["grade"] and c["cell_type"] == "markdown")
+            rows = [[float(points) for points in row] for row in ROW.findall(rubric["source"])]
+            assert len(rows) == rubric["source"].split("| criterion |")[1].count("\n|") - 1
+            assert sum(full for full, _ in rows) == tag_of(written)["points"]
+            assert all(half == full / 2 for full, half in rows)
+            assert f"({tag_of(written)['points']:g} points, written)" in rubric["source"]
+            found += 1
+    assert found == 4
+
+
 def entries_of(name):
     """(check, kind, entry, code), the table line by line."""
     return [
-        (task["check"], kind, entry, {task["answer"]: entry["code"]})
+        (task["check"], kind, entry, task["needed"] | {task["answer"]: entry["code"]})
         for task in tables.tasks_of(name)
         for kind in ("wrong", "right")
         for entry in task[kind]
@@ -87,20 +105,15 @@ def grade(name):
     whole |= {f"stuck {task['check']}": {task["answer"]: None} for task in tasks}
     variants = [(answers, None) for answers in whole.values()]
     variants += [(answers, check) for check, _, _, answers in entries]
-    results = tables.score(name, variants)
+    with ThreadPoolExecutor(2) as pool:  # two halves at a time
+        halves = pool.map(lambda half: tables.score(name, half), (variants[::2], variants[1::2]))
+    results = list(chain.from_iterable(zip_longest(*halves)))[: len(variants)]
     totals = [{check: got["total"] for check, got in one.items()} for one in results[: len(whole)]]
     scored = [
         (check, kind, entry, got[check])
         for (check, kind, entry, _), got in zip(entries, results[len(whole) :], strict=True)
     ]
     return dict(zip(whole, totals, strict=True)), scored
-
-
-@pytest.fixture(scope="module")
-def graded():
-    """{name: grade(name)}, two homeworks at a time."""
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(NAMES, pool.map(grade, NAMES), strict=True))
 
 
 def most_of(name):
@@ -119,51 +132,79 @@ def test_every_check_cell_has_eight_wrong_and_four_right_answers_in_the_table(na
             assert len({entry[key] for entry in entries}) == len(entries), task["check"]
 
 
-@by_name
-def test_the_reference_scores_full_and_the_blank_homework_nothing(graded, name):
-    whole, _ = graded[name]
-    assert whole["reference"] == most_of(name)
-    assert whole["blank"] == dict.fromkeys(most_of(name), 0.0)
+@pytest.fixture(scope="class")
+def graded(request):
+    return grade(request.cls.name)
 
 
-@by_name
-def test_a_student_stuck_on_one_task_can_earn_all_others(graded, name):
-    whole, _ = graded[name]
-    for check in most_of(name):
-        assert whole[f"stuck {check}"] == {**most_of(name), check: 0.0}
+class EachTable:
+    """One class for each assignment, so that they run side by side; `name` is in the class."""
+
+    def test_the_reference_scores_full_and_the_blank_homework_nothing(self, graded):
+        whole, most = graded[0], most_of(self.name)
+        assert whole["reference"] == most
+        assert whole["blank"] == dict.fromkeys(most, 0.0)
+
+    def test_a_student_stuck_on_one_task_can_earn_all_others(self, graded):
+        most = most_of(self.name)
+        for task in tables.tasks_of(self.name):
+            got = graded[0][f"stuck {task['check']}"]
+            lost = {check for check in most if got[check] < most[check]}
+            needing = {
+                t["check"] for t in tables.tasks_of(self.name) if task["answer"] in t["needed"]
+            }
+            assert got[task["check"]] == 0 and lost == {task["check"]} | needing
+
+    def test_wrong_answers_lose_points(self, graded):
+        most = most_of(self.name)
+        for check, kind, entry, got in graded[1]:
+            if kind == "wrong":
+                assert got["total"] < most[check], f"{check} accepts {entry['name']}"
+
+    def test_correct_answers_score_full_marks(self, graded):
+        most = most_of(self.name)
+        for check, kind, entry, got in graded[1]:
+            if kind == "right":
+                assert got["total"] == most[check], f"{check} refuses {entry['name']}: {got}"
+
+    def test_the_page_catches_every_mistake_but_those_left_to_hidden_checks(self, graded):
+        for check, kind, entry, got in graded[1]:
+            if kind == "wrong":
+                visible, _ = tables.checks_of(self.name)[check]
+                caught = [t for t, points in visible.items() if got["checks"][t] < points]
+                hidden = entry.get("hidden", False)
+                assert bool(caught) != hidden, f"{check}, {entry['name']}: {caught}"
+
+    def test_what_each_visible_check_catches_is_listed(self, graded):
+        results = {
+            (check, entry["name"]): got["checks"]
+            for check, kind, entry, got in graded[1]
+            if kind == "wrong"
+        }
+        listed = tables.seen_path(self.name).read_text(encoding="utf-8")
+        wanted = tables.seen_text(self.name, results)
+        assert listed == wanted, "run tests/tools/homework_table.py --write"
 
 
-@by_name
-def test_wrong_answers_lose_points(graded, name):
-    most = most_of(name)
-    for check, kind, entry, got in graded[name][1]:
-        if kind == "wrong":
-            assert got["total"] < most[check], f"{check} accepts {entry['name']}"
+class TestHw1(EachTable):
+    name = "hw1"
 
 
-@by_name
-def test_correct_answers_score_full_marks(graded, name):
-    most = most_of(name)
-    for check, kind, entry, got in graded[name][1]:
-        if kind == "right":
-            assert got["total"] == most[check], f"{check} refuses {entry['name']}: {got}"
+class TestHw2(EachTable):
+    name = "hw2"
 
 
-@by_name
-def test_the_checks_on_the_page_catch_every_mistake_but_those_left_to_the_hidden_ones(graded, name):
-    for check, kind, entry, got in graded[name][1]:
-        if kind == "wrong":
-            visible, _ = tables.checks_of(name)[check]
-            caught = [title for title, points in visible.items() if got["checks"][title] < points]
-            assert bool(caught) != entry.get("hidden", False), f"{check}, {entry['name']}: {caught}"
+class TestHw3(EachTable):
+    name = "hw3"
 
 
-@by_name
-def test_what_each_visible_check_catches_is_listed(graded, name):
-    results = {
-        (check, entry["name"]): got["checks"]
-        for check, kind, entry, got in graded[name][1]
-        if kind == "wrong"
-    }
-    listed = tables.seen_path(name).read_text(encoding="utf-8")
-    assert listed == tables.seen_text(name, results), "run tests/tools/homework_table.py --write"
+class TestHw4(EachTable):
+    name = "hw4"
+
+
+class TestProject(EachTable):
+    name = "project"
+
+
+def test_every_assignment_has_a_class_here():
+    assert {kind.name for kind in EachTable.__subclasses__()} == set(NAMES)

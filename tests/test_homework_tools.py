@@ -33,10 +33,23 @@ def run(course, *command):
     )  # fmt: skip
 
 
+@pytest.fixture
+def hand_out(tmp_path, monkeypatch):
+    """The notebook that the command writes; run in this process, which saves its start."""
+    module = pytest.importorskip("hand_out")
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    (tmp_path / "source").symlink_to(tables.SOURCE, target_is_directory=True)
+
+    def made(kind, name):
+        assert module.main(kind, name) == 0
+        return nbformat.read(tmp_path / kind / name / f"{name}.ipynb", as_version=4)
+
+    return made
+
+
 @by_name
-def test_model_solutions_hold_the_answers_and_all_checks_and_no_marker(course, name):
-    assert run(course, "hand_out.py", "solutions", name).returncode == 0
-    done = nbformat.read(course / "solutions" / name / f"{name}.ipynb", as_version=4)
+def test_model_solutions_hold_the_answers_and_all_checks_and_no_marker(hand_out, name):
+    done = hand_out("solutions", name)
     text = "\n".join(cell.source for cell in done.cells)
     assert not re.search("### (BEGIN|END)", text)
     for visible, hidden in tables.checks_of(name).values():
@@ -54,9 +67,8 @@ def open_lines(name):
 
 
 @by_name
-def test_the_practice_copy_has_every_check_and_no_answer(course, name):
-    assert run(course, "hand_out.py", "practice", name).returncode == 0
-    done = nbformat.read(course / "practice" / name / f"{name}.ipynb", as_version=4)
+def test_the_practice_copy_has_every_check_and_no_answer(hand_out, name):
+    done = hand_out("practice", name)
     text = "\n".join(cell.source for cell in done.cells)
     for visible, hidden in tables.checks_of(name).values():
         assert all(f'"{title}"' in text for title in visible | hidden)
@@ -72,7 +84,9 @@ def test_the_practice_copy_has_every_check_and_no_answer(course, name):
     assert "Marking:" not in text and text.count("YOUR CODE HERE") >= len(tables.checks_of(name))
 
 
-def test_hand_out_refuses_what_it_does_not_know_in_one_line(course):
+def test_hand_out_writes_a_file_or_says_in_one_line_what_it_does_not_know(course):
+    done = run(course, "hand_out.py", "practice", "hw1")
+    assert done.returncode == 0 and (course / "practice/hw1/hw1.ipynb").exists()
     done = run(course, "hand_out.py", "answers", "hw77")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "hw1" in done.stderr
 

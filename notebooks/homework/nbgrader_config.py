@@ -41,7 +41,7 @@ c.CourseDirectory.course_id = "variational-inference"
 
 # zip_collect: files named STUDENT_hw1.ipynb; all before the last underscore is the student
 c.FileNameCollectorPlugin.named_regexp = (
-    r"(?:.*[/\\])?(?P<student_id>\w[\w .,+@'()-]*)_(?P<file_id>hw\d+)\.ipynb$"
+    r"(?:.*[/\\])?(?P<student_id>\w[\w .,+@'()-]*)_(?P<file_id>hw\d+|project)\.ipynb$"
 )
 
 c.ExportApp.plugin_class = CarefulExport

@@ -28,9 +28,11 @@ def tasks_of(name):
     """The table; each entry's code is its own, or the reference answer changed or added to.
 
     change : [old, new, ...] replaced in the reference;  adds : code that comes after it
+    with   : ["ANSWER: NAME OF A RIGHT ENTRY", ...] of earlier tasks, whose code comes before it
     """
     answers = {c["metadata"]["nbgrader"]["grade_id"]: c["source"] for c in cells_of(name)}
     tasks = tomllib.loads((TABLES / f"{name}.toml").read_text(encoding="utf-8"))["task"]
+    right = {}
     for task in tasks:
         for entry in task["wrong"] + task["right"]:
             if "code" not in entry:
@@ -38,7 +40,10 @@ def tasks_of(name):
                 for old, new in zip(pairs[::2], pairs[1::2], strict=True):
                     assert old in code, (entry["name"], old)
                     code = code.replace(old, new)
-                entry["code"] = f"{code}\n{entry.get('adds', '')}"
+                before = [right[other] for other in entry.get("with", [])]
+                entry["code"] = "\n".join([*before, code, entry.get("adds", "")])
+        right |= {f"{task['answer']}: {entry['name']}": entry["code"] for entry in task["right"]}
+        task["needed"] = {need: answers[need] for need in task.get("needs", [])}
     return tasks
 
 
@@ -55,7 +60,7 @@ def checks_of(name):
     return found
 
 
-def score(name, variants, seconds=20, notebook=None):
+def score(name, variants, seconds=30, notebook=None):
     """[{check: {"total", "checks"}}] for variants, pairs (answers, the only check to run)."""
     job = {
         "notebook": str(notebook or SOURCE / name / f"{name}.ipynb"),
@@ -65,7 +70,7 @@ def score(name, variants, seconds=20, notebook=None):
     paths = os.pathsep.join([str(COURSE), *sys.path])
     done = subprocess.run(
         [sys.executable, str(TABLES / "run_answers.py")],
-        input=json.dumps(job), capture_output=True, text=True, timeout=900, check=False,
+        input=json.dumps(job), capture_output=True, text=True, timeout=1700, check=False,
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

@@ -25,7 +25,10 @@ def main():
         for kind in ("wrong", "right")
         for entry in task[kind]
     ]
-    variants = [({task["answer"]: entry["code"]}, task["check"]) for task, _, entry in entries]
+    variants = [
+        (task["needed"] | {task["answer"]: entry["code"]}, task["check"])
+        for task, _, entry in entries
+    ]
     checks, results = tables.checks_of(options.name), {}
     for (task, kind, entry), graded in zip(
         entries, tables.score(options.name, variants), strict=True

@@ -113,7 +113,7 @@ def main():
         if options.task not in answer:
             continue
         made = list({code: line for line, code in mutants(answers[answer])}.items())
-        variants = [({answer: code}, check) for code, _ in made]
+        variants = [(task["needed"] | {answer: code}, check) for code, _ in made]
         most = sum(sum(points.values()) for points in tables.checks_of(options.name)[check])
         graded = tables.score(options.name, variants, options.seconds)
         alive = [
