@@ -119,8 +119,8 @@ class MixtureNormal(nn.Module):
 
     def log_prob(self, z):
         eps = (z[:, None] - self.means) * torch.exp(-self.log_stds)
-        log_parts = _standard_log_prob(eps) - self.log_stds.sum(1)
-        return torch.logsumexp(log_parts + self.logits.log_softmax(0), dim=1)
+        log_shares = self.logits.log_softmax(0) - self.log_stds.sum(1)
+        return torch.logsumexp(_standard_log_prob(eps) + log_shares, dim=1)
 
 
 class CouplingFlow(nn.Module):
@@ -139,12 +139,12 @@ class CouplingFlow(nn.Module):
         num_layers = validation.integer("num_layers", num_layers)
         hidden = validation.integer("hidden", hidden)
         generator = or_seed_zero(generator)
-        keep = torch.arange(self.dim) % 2 == 0
-        halves = [torch.nonzero(half)[:, 0] for half in (keep, ~keep)]
-        self.halves = [(halves[i % 2], halves[1 - i % 2]) for i in range(num_layers)]
+        halves = torch.arange(0, self.dim, 2), torch.arange(1, self.dim, 2)
+        self.order = torch.cat(halves).argsort()  # back from all even, then all odd coordinates
+        sizes = [len(half) for half in halves]
         self.nets = nn.ModuleList(
-            _coupling_net(len(kept), hidden, 2 * len(moved), generator)
-            for kept, moved in self.halves
+            _coupling_net(sizes[i % 2], hidden, 2 * sizes[1 - i % 2], generator)
+            for i in range(num_layers)
         )
         self.mean = nn.Parameter(torch.zeros(self.dim))
         self.log_std = nn.Parameter(torch.zeros(self.dim))
@@ -152,19 +152,21 @@ class CouplingFlow(nn.Module):
     def sample(self, num_samples, generator=None):
         """(S, dim)."""
         z = draw_noise(num_samples, self.mean, generator)
-        for (kept, moved), net in zip(self.halves, self.nets, strict=True):
-            log_scale, shift = _scale_and_shift(net, z[:, kept])
-            z = z.index_copy(1, moved, z[:, moved] * log_scale.exp() + shift)
+        halves = [z[:, 0::2], z[:, 1::2]]
+        for i, net in enumerate(self.nets):
+            log_scale, shift = _scale_and_shift(net, halves[i % 2])
+            halves[1 - i % 2] = halves[1 - i % 2] * log_scale.exp() + shift
+        z = torch.cat(halves, dim=1).index_select(1, self.order)
         return self.mean + self.log_std.exp() * z
 
     def log_prob(self, z):
         z = (z - self.mean) * torch.exp(-self.log_std)
-        log_det = self.log_std.sum()
-        for (kept, moved), net in zip(self.halves[::-1], self.nets[::-1], strict=True):
-            log_scale, shift = _scale_and_shift(net, z[:, kept])
-            z = z.index_copy(1, moved, (z[:, moved] - shift) * torch.exp(-log_scale))
-            log_det = log_det + log_scale.sum(1)
-        return _standard_log_prob(z) - log_det
+        halves, sum_log_scales = [z[:, 0::2], z[:, 1::2]], self.log_std.sum()
+        for i in reversed(range(len(self.nets))):
+            log_scale, shift = _scale_and_shift(self.nets[i], halves[i % 2])
+            halves[1 - i % 2] = (halves[1 - i % 2] - shift) * torch.exp(-log_scale)
+            sum_log_scales = sum_log_scales + log_scale.sum(1)
+        return _standard_log_prob(torch.cat(halves, dim=1)) - sum_log_scales
 
 
 def draw_noise(num_samples, like, generator):
@@ -175,7 +177,7 @@ def draw_noise(num_samples, like, generator):
 
 
 def _standard_log_prob(eps):
-    return -(0.5 * eps**2 + 0.5 * LOG_2PI).sum(-1)
+    return -0.5 * eps.square().sum(-1) - 0.5 * LOG_2PI * eps.shape[-1]
 
 
 @torch.no_grad()

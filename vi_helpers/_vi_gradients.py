@@ -41,6 +41,8 @@ class Minibatch:
         self.generator, self._order = or_seed_zero(generator), ()
 
     def __call__(self, z):
+        if self.batch_size == self.num_rows:  # their order does not matter
+            return self.full(z)
         if len(self._order) < self.batch_size:
             self._order = torch.randperm(self.num_rows, generator=self.generator)
         batch, self._order = self._order[: self.batch_size], self._order[self.batch_size :]
@@ -67,6 +69,11 @@ def surrogate(log_joint, family, num_samples, generator=None, estimator="stl"):
     """
     _check_estimator(estimator, num_samples)
     _check_callables(log_joint, family)
+    return unchecked_surrogate(log_joint, family, num_samples, generator, estimator)
+
+
+def unchecked_surrogate(log_joint, family, num_samples, generator, estimator):
+    """As surrogate, for loops that have looked at its arguments before."""
     if estimator in PATHWISE:
         z, mass = _draw(family, num_samples, generator)
         with _frozen(family) if estimator == "stl" else nullcontext():
@@ -93,7 +100,7 @@ def gradient_samples(
     probe(log_joint, family, num_samples, estimator)
     generator, params, rows = or_seed_zero(generator), list(family.parameters()), []
     for _ in range(num_repeats):
-        objective, _ = surrogate(log_joint, family, num_samples, generator, estimator)
+        objective, _ = unchecked_surrogate(log_joint, family, num_samples, generator, estimator)
         parts = torch.autograd.grad(objective, params, materialize_grads=True, allow_unused=True)
         rows.append(torch.cat([part.flatten() for part in parts]))
     return torch.stack(rows)

@@ -4,58 +4,65 @@ For a small model most of a step's time is not arithmetic but what each torch op
 start, so there are few of them here. tests/benchmarks/bench_stochastic_vi.py measures it.
 """
 
+import math
+
 import torch
 from torch import nn
 
 from vi_helpers._vi_families import DiagonalNormal, FullNormal, draw_noise
-from vi_helpers._vi_gradients import PATHWISE, surrogate
+from vi_helpers._vi_gradients import PATHWISE, unchecked_surrogate
 from vi_helpers.densities import LOG_2PI
 
 
 def estimator_of(log_joint, family, params, num_samples, generator, estimator):
     """A function () -> (elbo, slopes): new estimates of the ELBO and of its gradient in params.
 
-    slopes is one vector. The same numbers as surrogate and autograd give; for a Gaussian only
-    log_joint is left to autograd, because the rest of the chain is known in closed form.
+    elbo is a float, slopes one vector. The same numbers as surrogate and autograd give; for a
+    Gaussian only log_joint is left to autograd, because the rest is known in closed form.
     """
     chain = KNOWN_CHAINS.get(type(family))  # not a subclass: it may sample in another way
     if chain is None or estimator not in PATHWISE or len(params) < len(list(family.parameters())):
 
         def estimates():
-            objective, elbo = surrogate(log_joint, family, num_samples, generator, estimator)
+            objective, elbo = unchecked_surrogate(
+                log_joint, family, num_samples, generator, estimator
+            )
             parts = torch.autograd.grad(
                 objective, params, materialize_grads=True, allow_unused=True
             )
-            return elbo, torch.cat([part.flatten() for part in parts])
+            return elbo.item(), torch.cat([part.flatten() for part in parts])
 
         return estimates
 
     def estimates():
         with torch.no_grad():
-            z, entropy, pull = chain(family, draw_noise(num_samples, family.mean, generator))
+            eps = draw_noise(num_samples, family.mean, generator)
+            z, sum_log_scales, pull = chain(family, eps)
         values = log_joint(z.requires_grad_())
-        (slope,) = torch.autograd.grad(values.sum(), z)
+        (slope,) = torch.autograd.grad(values, z, torch.ones_like(values))
         with torch.no_grad():
-            return values.mean() + entropy, pull(slope / num_samples, estimator == "stl")
+            square = torch.linalg.vector_norm(eps).item() ** 2 / num_samples
+            entropy = 0.5 * (square + family.dim * LOG_2PI) + sum_log_scales.item()
+            return values.mean().item() + entropy, pull(slope, estimator == "stl")
 
     return estimates
 
 
 def _diagonal_chain(family, eps):
-    """z = mean + std eps; the mean of -log q(z); and pull.
+    """z = mean + std eps; log |dz/deps|; and pull.
 
-    pull(slope, stl) takes the slope in z of the mean of log_joint, (S, D), to that of the ELBO in
+    pull(slope, stl) takes the slope in z of log_joint, (S, D), to the mean slope of the ELBO in
     the parameters, one vector.
     """
     std = family.log_std.exp()
 
     def pull(slope, stl):
         if stl:
-            slope = slope + eps / (std * len(eps))  # minus the slope of log q
-        in_log_std = (slope * eps).sum(0) * std
-        return torch.cat([slope.sum(0), in_log_std if stl else in_log_std + 1])
+            slope = slope + eps / std  # minus the slope of log q
+        in_log_std = (slope * eps).sum(0).mul_(std).div_(len(eps))
+        return torch.cat([slope.mean(0), in_log_std if stl else in_log_std + 1])
 
-    return family.mean + std * eps, _mean_minus_log(eps, family.log_std), pull
+    return family.mean + std * eps, family.log_std.sum(), pull
 
 
 def _full_chain(family, eps):
@@ -64,20 +71,13 @@ def _full_chain(family, eps):
 
     def pull(slope, stl):
         if stl:
-            unrolled = torch.linalg.solve_triangular(chol, eps, upper=False, left=False)
-            slope = slope + unrolled / len(eps)
-        in_chol = slope.T @ eps
+            slope = slope + torch.linalg.solve_triangular(chol, eps, upper=False, left=False)
+        in_chol = (slope.T @ eps).div_(len(eps))
         in_log_diag = in_chol.diagonal() * chol.diagonal()
-        parts = slope.sum(0), in_log_diag if stl else in_log_diag + 1, in_chol.tril(-1).flatten()
-        return torch.cat(parts)
+        below = in_chol.tril(-1).flatten()
+        return torch.cat([slope.mean(0), in_log_diag if stl else in_log_diag + 1, below])
 
-    return family.mean + eps @ chol.T, _mean_minus_log(eps, family.log_diag), pull
-
-
-def _mean_minus_log(eps, log_scales):
-    num_samples, dim = eps.shape
-    square = torch.dot(eps.flatten(), eps.flatten()) / num_samples
-    return 0.5 * (square + dim * LOG_2PI) + log_scales.sum()
+    return family.mean + eps @ chol.T, family.log_diag.sum(), pull
 
 
 KNOWN_CHAINS = {DiagonalNormal: _diagonal_chain, FullNormal: _full_chain}
@@ -105,8 +105,9 @@ class Adam:
         self.count += 1
         self.mean.lerp_(slopes, 1 - decay[0])
         self.square.mul_(decay[1]).addcmul_(slopes, slopes, value=1 - decay[1])
-        root = (self.square / (1 - decay[1] ** self.count)).sqrt_().add_(tiny)
-        self.values.addcdiv_(self.mean, root, value=lr / (1 - decay[0] ** self.count))
+        scale = math.sqrt(1 - decay[1] ** self.count)  # of the root: the start is not zero
+        root = self.square.sqrt().add_(tiny * scale)
+        self.values.addcdiv_(self.mean, root, value=lr * scale / (1 - decay[0] ** self.count))
         self._copy()
 
     @torch.no_grad()

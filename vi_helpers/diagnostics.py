@@ -44,7 +44,7 @@ def pareto_k(log_weights):
     if num < SMALLEST_SAMPLE:
         raise ValueError(f"log_weights must hold at least {SMALLEST_SAMPLE} values, got {num}")
     tail = int(3 * np.sqrt(num)) if num > 225 else num // 5
-    largest = np.sort(log_weights)[-tail - 1 :]
+    largest = np.sort(np.partition(log_weights, num - tail - 1)[-tail - 1 :])
     if largest[0] == -np.inf:
         positive = int(np.sum(log_weights > -np.inf))
         raise ValueError(f"log_weights must hold over {tail} weights above zero, got {positive}")

@@ -119,8 +119,8 @@ def fit_stochastic(
 
 
 def _checked(elbo, slopes, step):
-    """The ELBO as a float; FloatingPointError unless it and its gradient are finite."""
-    elbo, slope = elbo.item(), slopes.sum().item()
+    """The ELBO; FloatingPointError unless it and its gradient are finite."""
+    slope = slopes.sum().item()
     if not math.isfinite(elbo + slope):  # before the step, so that the family stays finite
         raise FloatingPointError(
             f"fit_stochastic diverged at step {step}: the ELBO is {elbo:g}, the sum of its "
