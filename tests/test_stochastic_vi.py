@@ -226,9 +226,9 @@ def without_known_chain(family):
     return family
 
 
-@pytest.mark.parametrize("make", [DiagonalNormal, FullNormal])
+@pytest.mark.parametrize("make", [DiagonalNormal, FullNormal, lambda d: MixtureNormal(d, 2)])
 @pytest.mark.parametrize("estimator", ["reparam", "stl"])
-def test_the_closed_form_of_a_gaussian_step_is_what_autograd_finds(make, estimator):
+def test_the_closed_form_of_a_step_is_what_autograd_finds(make, estimator):
     options = {"num_steps": 25, "num_samples": 3, "lr": 0.1, "progress": False}
     options |= {"estimator": estimator, "average": False}
     known, other = scrambled(make(3)), without_known_chain(scrambled(make(3)))
@@ -407,6 +407,13 @@ def test_a_minibatch_estimates_value_and_gradient_of_the_full_log_joint_without_
         assert not within(parts * batch_size / 40, full)  # without the factor N / B
     with torch.no_grad():
         assert within(torch.stack([target(z) for _ in range(1500)]), target.full(z))
+
+
+def test_a_batch_of_all_rows_is_the_full_log_joint_and_draws_no_numbers():
+    model, z = minibatch(40), torch.randn((5, 3), generator=seeded(), dtype=torch.float64)
+    state = model.generator.get_state()
+    assert (model(z) == model.full(z)).all()
+    assert (model.generator.get_state() == state).all()
 
 
 def test_one_pass_of_minibatches_uses_every_row_once_and_leaves_out_the_rest():

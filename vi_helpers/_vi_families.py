@@ -119,8 +119,12 @@ class MixtureNormal(nn.Module):
 
     def log_prob(self, z):
         eps = (z[:, None] - self.means) * torch.exp(-self.log_stds)
+        return torch.logsumexp(self.log_parts(eps), dim=1)
+
+    def log_parts(self, eps):
+        """log w_k N(z; mean_k, std_k²), (S, K), for eps = (z - mean_k) / std_k, (S, K, dim)."""
         log_shares = self.logits.log_softmax(0) - self.log_stds.sum(1)
-        return torch.logsumexp(_standard_log_prob(eps) + log_shares, dim=1)
+        return _standard_log_prob(eps) + log_shares
 
 
 class CouplingFlow(nn.Module):

@@ -21,7 +21,7 @@ class Minibatch:
     log_likelihood : (z, *rows) -> (S, B), one column for each row of the tensors in rows
     data           : tuple of tensors with N rows each; every pass draws a new order, and leaves
                      out the N mod B rows that are left over
-    Calling it uses the next batch; full(z) uses every row.
+    Calling it uses the next batch, or all rows as they are when B = N; full(z) uses every row.
     Raises ValueError for tensors of different lengths, or batch_size outside 1..N.
     """
 

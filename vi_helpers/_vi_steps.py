@@ -9,19 +9,19 @@ import math
 import torch
 from torch import nn
 
-from vi_helpers._vi_families import DiagonalNormal, FullNormal, draw_noise
-from vi_helpers._vi_gradients import PATHWISE, unchecked_surrogate
+from vi_helpers._vi_families import DiagonalNormal, FullNormal, MixtureNormal, draw_noise
+from vi_helpers._vi_gradients import unchecked_surrogate
 from vi_helpers.densities import LOG_2PI
 
 
 def estimator_of(log_joint, family, params, num_samples, generator, estimator):
     """A function () -> (elbo, slopes): new estimates of the ELBO and of its gradient in params.
 
-    elbo is a float, slopes one vector. The same numbers as surrogate and autograd give; for a
-    Gaussian only log_joint is left to autograd, because the rest is known in closed form.
+    elbo is a float, slopes one vector. The same numbers as surrogate and autograd give; where the
+    chain is known in closed form only log_joint is left to autograd.
     """
-    chain = KNOWN_CHAINS.get(type(family))  # not a subclass: it may sample in another way
-    if chain is None or estimator not in PATHWISE or len(params) < len(list(family.parameters())):
+    chain = KNOWN_CHAINS.get(estimator, {}).get(type(family))  # a subclass may sample otherwise
+    if chain is None or len(params) < len(list(family.parameters())):
 
         def estimates():
             objective, elbo = unchecked_surrogate(
@@ -36,51 +36,80 @@ def estimator_of(log_joint, family, params, num_samples, generator, estimator):
 
     def estimates():
         with torch.no_grad():
-            eps = draw_noise(num_samples, family.mean, generator)
-            z, sum_log_scales, pull = chain(family, eps)
+            z, finish = chain(family, num_samples, generator, estimator == "stl")
         values = log_joint(z.requires_grad_())
         (slope,) = torch.autograd.grad(values, z, torch.ones_like(values))
         with torch.no_grad():
-            square = torch.linalg.vector_norm(eps).item() ** 2 / num_samples
-            entropy = 0.5 * (square + family.dim * LOG_2PI) + sum_log_scales.item()
-            return values.mean().item() + entropy, pull(slope, estimator == "stl")
+            return finish(values, slope)
 
     return estimates
 
 
-def _diagonal_chain(family, eps):
-    """z = mean + std eps; log |dz/deps|; and pull.
+def _diagonal_chain(family, num_samples, generator, stl):
+    """z = mean + std eps, (S, D); and finish.
 
-    pull(slope, stl) takes the slope in z of log_joint, (S, D), to the mean slope of the ELBO in
-    the parameters, one vector.
+    finish takes log_joint at z, (S,), and its slope in z, (S, D), to the estimates of the ELBO
+    and of its gradient.
     """
-    std = family.log_std.exp()
+    eps, std = draw_noise(num_samples, family.mean, generator), family.log_std.exp()
 
-    def pull(slope, stl):
+    def finish(values, slope):
         if stl:
             slope = slope + eps / std  # minus the slope of log q
-        in_log_std = (slope * eps).sum(0).mul_(std).div_(len(eps))
-        return torch.cat([slope.mean(0), in_log_std if stl else in_log_std + 1])
+        in_log_std = (slope * eps).mean(0) * std
+        slopes = torch.cat([slope.mean(0), in_log_std if stl else in_log_std + 1])
+        return values.mean().item() + _mean_minus_log(eps, family.log_std), slopes
 
-    return family.mean + std * eps, family.log_std.sum(), pull
+    return family.mean + std * eps, finish
 
 
-def _full_chain(family, eps):
+def _full_chain(family, num_samples, generator, stl):
     """As _diagonal_chain, for z = mean + L eps."""
-    chol = family.chol
+    eps, chol = draw_noise(num_samples, family.mean, generator), family.chol
 
-    def pull(slope, stl):
+    def finish(values, slope):
         if stl:
             slope = slope + torch.linalg.solve_triangular(chol, eps, upper=False, left=False)
-        in_chol = (slope.T @ eps).div_(len(eps))
+        in_chol = (slope.T @ eps).div_(num_samples)
         in_log_diag = in_chol.diagonal() * chol.diagonal()
         below = in_chol.tril(-1).flatten()
-        return torch.cat([slope.mean(0), in_log_diag if stl else in_log_diag + 1, below])
+        slopes = torch.cat([slope.mean(0), in_log_diag if stl else in_log_diag + 1, below])
+        return values.mean().item() + _mean_minus_log(eps, family.log_diag), slopes
 
-    return family.mean + eps @ chol.T, family.log_diag.sum(), pull
+    return family.mean + eps @ chol.T, finish
 
 
-KNOWN_CHAINS = {DiagonalNormal: _diagonal_chain, FullNormal: _full_chain}
+def _mean_minus_log(eps, log_scales):
+    """The mean of -log q at draws of a normal, as a float."""
+    num_samples, dim = eps.shape
+    square = torch.linalg.vector_norm(eps).item() ** 2 / num_samples
+    return 0.5 * (square + dim * LOG_2PI) + log_scales.sum().item()
+
+
+def _mixture_chain(family, num_samples, generator, stl):
+    """As _diagonal_chain, for the n draws of each component and their mass; stl only."""
+    count = -(-num_samples // len(family.logits))
+    eps, stds = draw_noise(count, family.means, generator), family.log_stds.exp()
+    z = (family.means + stds * eps).flatten(0, 1)
+    weights = family.weights
+
+    def finish(values, slope):
+        standard = (z[:, None] - family.means) / stds  # (nK, K, D)
+        log_parts = family.log_parts(standard)
+        log_q = log_parts.logsumexp(1, keepdim=True)
+        pulls = (log_parts - log_q).exp()[..., None] * standard / stds  # minus the slope of log q
+        slope = (slope + pulls.sum(1)).view_as(eps) * weights[:, None]
+        terms = (values - log_q[:, 0]).view(count, -1).mean(0)  # of each component
+        elbo = weights @ terms
+        in_log_stds = (slope * eps).mean(0) * stds
+        parts = slope.mean(0).flatten(), in_log_stds.flatten(), weights * (terms - elbo)
+        return elbo.item(), torch.cat(parts)
+
+    return z, finish
+
+
+KNOWN_CHAINS = {"reparam": {DiagonalNormal: _diagonal_chain, FullNormal: _full_chain}}
+KNOWN_CHAINS["stl"] = KNOWN_CHAINS["reparam"] | {MixtureNormal: _mixture_chain}
 
 
 class Adam:
