@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from arviz_stats.base import array_stats
 from reference import pareto_k_by_likelihood
 
 from vi_helpers.diagnostics import Calibration, calibrate, effective_sample_size, pareto_k
@@ -70,6 +71,13 @@ def test_pareto_k_finds_the_shape_of_pareto_weights_as_a_likelihood_fit_does(k):
     found = pareto_k(log_weights + 300.0)
     assert found == pytest.approx(k, abs=0.12)
     assert found == pytest.approx(pareto_k_by_likelihood(log_weights), abs=0.06)
+
+
+@pytest.mark.parametrize("num", [25, 226, 300, 400, 1000, 4321, 100_000])
+def test_pareto_k_is_the_librarys_of_all_weights(num):
+    log_weights = 0.6 * np.random.default_rng(num).exponential(size=num) - 1000
+    whole = float(array_stats.psislw(-log_weights)[1])
+    assert pareto_k(log_weights) == pytest.approx(whole, abs=1e-9)
 
 
 def test_equal_weights_have_no_tail():

@@ -44,9 +44,11 @@ def pareto_k(log_weights):
     if num < SMALLEST_SAMPLE:
         raise ValueError(f"log_weights must hold at least {SMALLEST_SAMPLE} values, got {num}")
     tail = int(3 * np.sqrt(num)) if num > 225 else num // 5
-    largest = np.sort(np.partition(log_weights, num - tail - 1)[-tail - 1 :])
+    kept = min(6 * tail, num)  # the library sorts all it gets, and looks at the tail only
+    log_weights = np.partition(log_weights, num - kept)[-kept:]
+    largest = np.sort(log_weights)[-tail - 1 :]
     if largest[0] == -np.inf:
-        positive = int(np.sum(log_weights > -np.inf))
+        positive = int(np.sum(largest > -np.inf))
         raise ValueError(f"log_weights must hold over {tail} weights above zero, got {positive}")
     if largest[-1] - largest[1] <= 1e-10 * max(1.0, abs(largest[-1])):
         return -np.inf
@@ -55,8 +57,10 @@ def pareto_k(log_weights):
             f"log_weights must differ in their tail, got {len(np.unique(largest))} values among "
             f"the largest {tail}; the weights of a discrete z are bounded, k says nothing there"
         )
-    # psislw is made for leave-one-out: it takes log likelihoods and turns their sign itself.
-    return float(array_stats.psislw(-log_weights)[1])
+    # psislw is made for leave-one-out: it takes log likelihoods and turns their sign itself. Its
+    # tail is floor(3 sqrt(S / r_eff)) for S r_eff > 225, else floor(S / 5): here the same tail.
+    r_eff = 1.0 if kept == num else 9 * kept / (tail + 0.5) ** 2
+    return float(array_stats.psislw(-log_weights, r_eff=r_eff)[1])
 
 
 @dataclass(frozen=True)
