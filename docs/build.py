@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import files
 from pathlib import Path
 
@@ -51,28 +52,42 @@ def mathjax():
     return file.locate()
 
 
-def prepare(source, static, cache, draw="all"):
-    """Write the pages and lists that Sphinx reads, and into static what it need not touch.
+def pictures(cache, draw):
+    """stem -> folder of the sliders' pictures, or None, for every notebook; draws what is missing.
 
-    draw : "all" draws what is out of date, "cached" takes old pictures, "none" shows no sliders
+    draw : "all" draws what is out of date, "draft" draws little of it (needed.py), "cached" takes
+           old pictures, "none" none
     """
+
+    def folder(path):
+        if draw == "none" or not pages.explore_cells(pages.read(path)):
+            return None
+        found = sliders.cached(path, cache, stale=draw == "cached")
+        if found is None and draw in ("all", "draft"):
+            started = time.time()
+            found = sliders.draw_in_advance(path, cache, draft=draw == "draft")
+            print(f"{path.name}: sliders drawn in {time.time() - started:.0f} s", flush=True)
+        return found
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as several:  # each draws in a process
+        stems = [path.stem for path in pages.NOTEBOOKS]
+        return dict(zip(stems, several.map(folder, pages.NOTEBOOKS), strict=True))
+
+
+def prepare(source, static, cache, draw="all"):
+    """Write the pages and lists that Sphinx reads, and into static what it need not touch."""
     source.mkdir(parents=True)
     (static / "mathjax").mkdir(parents=True)
     shutil.copy(mathjax(), static / "mathjax")
     named = lists.cells_named_by_the_glossary()
+    drawn = pictures(cache, draw)
     for path in pages.NOTEBOOKS:
         notebook = pages.read(path)
-        shown = {}
-        if draw != "none" and pages.explore_cells(notebook):
-            folder = sliders.cached(path, cache, stale=draw == "cached")
-            if folder is None and draw == "all":
-                started = time.time()
-                folder = sliders.draw_in_advance(path, cache)
-                print(f"{path.name}: sliders drawn in {time.time() - started:.0f} s", flush=True)
-            if folder is not None:
-                shutil.copytree(folder, static / "frames" / path.stem, copy_function=os.link)
-                alts = {c.id: c.metadata.get("alt", "") for c in notebook.cells}
-                shown = sliders.html(folder, f"_static/frames/{path.stem}", alts)
+        shown, folder = {}, drawn[path.stem]
+        if folder is not None:
+            shutil.copytree(folder, static / "frames" / path.stem, copy_function=os.link)
+            alts = {c.id: c.metadata.get("alt", "") for c in notebook.cells}
+            shown = sliders.html(folder, f"_static/frames/{path.stem}", alts)
         nbformat.write(pages.page(notebook, shown, named), source / path.name)
     for name, text in {
         "cheatsheet.md": lists.cheatsheet(),

@@ -29,6 +29,7 @@ html_css_files = ["site.css"]
 html_js_files = [("sliders.js", {"defer": "defer"})]
 html_show_sourcelink = True
 html_show_search_summary = False  # it would fetch pages, which file:// forbids
+html_context = {"default_mode": "auto"}  # without it the theme complains at the first visit
 html_last_updated_fmt = None
 html_show_sphinx = False
 html_theme_options = {

@@ -1,19 +1,23 @@
 """Draw a notebook's sliders in advance, at a grid of their places.
 
-    python docs/frames.py notebooks/01_kl_divergence.ipynb FOLDER
+    python docs/frames.py notebooks/01_kl_divergence.ipynb FOLDER [--draft]
 
 runs the cells of the notebook up to its last `explore`, with `explore` replaced by a recorder that
 calls the same draw at every place of the grid. FOLDER then holds one WebP picture a place and
-sliders.json; sliders.py makes from it what the page shows and _static/sliders.js moves.
+sliders.json; sliders.py makes from it what the page shows and _static/sliders.js moves. --draft
+runs only the cells that the sliders need, and draws each slider's ends and start.
 """
 
+import io
 import itertools
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import matplotlib
+import needed
 import numpy as np
 import pages
 from IPython.core.interactiveshell import InteractiveShell
@@ -23,6 +27,7 @@ from PIL import Image
 from vi_helpers import widgets
 
 MOST = 120  # pictures of one group of sliders; beyond, the grid is coarser than the sliders
+SECONDS = 60  # for one group; where a picture takes longer than SECONDS / MOST there are fewer
 DPI = 110
 COLOURS = 96
 
@@ -86,18 +91,24 @@ def grid(controls, most=MOST):
 
 
 class Recorder:
-    """Stands in for vi_helpers.widgets.explore; keeps the pictures of every group of sliders."""
+    """Stands in for vi_helpers.widgets.explore; keeps the pictures of every group of sliders.
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    most : pictures of a group, as far as the time allows; the ends and the start are always drawn
+    """
+
+    def __init__(self, folder, most=MOST):
+        self.folder, self.most = Path(folder), most
         self.cell = None
         self.groups = []
 
     def __call__(self, draw, *, figsize=(6, 3.5), ncols=1, **sliders):
         controls = {name: widgets._control(name, spec) for name, spec in sliders.items()}
-        axes = grid(controls)
         at_start = {name: control.value for name, control in controls.items()}
         start = widgets.picture(draw, at_start, figsize=figsize, ncols=ncols)
+        began = time.perf_counter()
+        store(widgets.picture(draw, at_start, figsize=figsize, ncols=ncols, like=start), io.BytesIO())
+        affordable = int(SECONDS / (time.perf_counter() - began))
+        axes = grid(controls, min(self.most, max(affordable, 1)))
         prefix = f"{self.cell}-{sum(g['cell'] == self.cell for g in self.groups)}"
         for place in itertools.product(*(range(len(axis[0])) for axis in axes.values())):
             values = {name: axis[0][i] for (name, axis), i in zip(axes.items(), place, strict=True)}
@@ -117,6 +128,7 @@ class Recorder:
                     {"name": names[n], "labels": list(labels), "start": start, "thinned": thinned}
                     for n, (_, labels, start, thinned) in axes.items()
                 ],
+                "seconds": round(time.perf_counter() - began, 1),
             }
         )
         return controls
@@ -134,16 +146,19 @@ def store(figure, file):
     return image.size
 
 
-def record(path, folder):
+def record(path, folder, draft=False):
     """Run the notebook's cells up to its last slider in this process; fill the folder."""
     matplotlib.use("agg")
     notebook = pages.read(path)
     last = pages.explore_cells(notebook)[-1].id
-    recorder = widgets.explore = Recorder(folder)
+    cells = notebook.cells
+    if draft:
+        cells = [notebook.cells[i] for i in needed.needed_cells(notebook)]
+    recorder = widgets.explore = Recorder(folder, 1 if draft else MOST)
     shell = InteractiveShell.instance()
     shell.enable_matplotlib = lambda gui=None: (None, "agg")  # %matplotlib inline
     os.chdir(Path(path).parent)
-    for cell in notebook.cells:
+    for cell in cells:
         if cell.cell_type != "code" or "solution" in cell.metadata.get("tags", []):
             continue
         recorder.cell = cell.id
@@ -161,4 +176,4 @@ def record(path, folder):
 
 
 if __name__ == "__main__":
-    record(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve())
+    record(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve(), "--draft" in sys.argv[3:])

@@ -47,19 +47,22 @@ def cached(path, cache, stale=False):
     return folder if fresh or stale else None
 
 
-def draw_in_advance(path, cache):
-    """Fill the cache for one notebook, in a process of its own; return its folder."""
+def draw_in_advance(path, cache, draft=False):
+    """Fill the cache for one notebook, in a process of its own; return its folder.
+
+    draft : few pictures from few cells (needed.py); never taken for the real ones
+    """
     folder, notebook = cache / path.stem, pages.read(path)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    command = [sys.executable, str(FRAMES), str(path), str(folder)]
+    command = [sys.executable, str(FRAMES), str(path), str(folder), *["--draft"] * draft]
     environment = {**os.environ, "MPLBACKEND": "agg"}
     run = subprocess.run(command, capture_output=True, text=True, env=environment)
     if run.returncode:
         words = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr)
         raise SystemExit(f"{path.name}: the sliders could not be drawn\n{words[-3000:]}")
     made_with = json.loads((folder / "sliders.json").read_text(encoding="utf-8"))["made_with"]
-    (folder / "key").write_text(key(notebook, made_with))
+    (folder / "key").write_text("draft" if draft else key(notebook, made_with))
     return folder
 
 

@@ -1,4 +1,8 @@
-"""A headless browser of the system, driven by selenium; without either the tests are skipped."""
+"""A headless browser of the system, driven by selenium; without either the tests are skipped.
+
+Every test starts its own, with a profile of its own: what one test chooses (a theme, an open
+notebook) never meets another.
+"""
 
 import os
 import shutil
@@ -9,9 +13,13 @@ import pytest
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def make_browser():
-    """Start browsers: make_browser(*arguments) -> selenium's driver; all end with the session."""
+    """Start browsers: make_browser(*arguments, watch=False) -> selenium's driver.
+
+    watch : keep what the page asks for from the network, for requested()
+    All end with the test; each has a new, empty profile.
+    """
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     driver = shutil.which("chromedriver")
@@ -19,10 +27,11 @@ def make_browser():
         pytest.skip(f"no browser here: {' or '.join(BROWSERS)}, and chromedriver, are looked for")
     started = []
 
-    def start(*arguments):
+    def start(*arguments, watch=False):
         options = webdriver.ChromeOptions()
         options.binary_location = program
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        logged = {"browser": "ALL", **({"performance": "ALL"} if watch else {})}
+        options.set_capability("goog:loggingPrefs", logged)
         for argument in (
             "--headless=new",
             "--no-sandbox",  # CI's containers run as root
