@@ -106,7 +106,9 @@ class Recorder:
         at_start = {name: control.value for name, control in controls.items()}
         start = widgets.picture(draw, at_start, figsize=figsize, ncols=ncols)
         began = time.perf_counter()
-        store(widgets.picture(draw, at_start, figsize=figsize, ncols=ncols, like=start), io.BytesIO())
+        store(
+            widgets.picture(draw, at_start, figsize=figsize, ncols=ncols, like=start), io.BytesIO()
+        )
         affordable = int(SECONDS / (time.perf_counter() - began))
         axes = grid(controls, min(self.most, max(affordable, 1)))
         prefix = f"{self.cell}-{sum(g['cell'] == self.cell for g in self.groups)}"

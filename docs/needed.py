@@ -13,7 +13,7 @@ import pages
 
 
 def needed_cells(notebook):
-    """The indices of the code cells that the cells with sliders need, those among them, in order."""
+    """The indices, in order, of the cells with sliders and of the code cells that those need."""
     codes = [(i, cell) for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     kept, wanted = [], set()
     for index, cell in reversed(codes):

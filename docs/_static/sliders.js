@@ -42,6 +42,7 @@ document.addEventListener("DOMContentLoaded", () => {
         neighbours();
       };
       if (image.complete && image.naturalWidth) put();
+      else if (image.complete) group.classList.add("missing"); // it has failed before
       else {
         image.addEventListener("load", put, { once: true });
         image.addEventListener("error", () => group.classList.add("missing"), { once: true });

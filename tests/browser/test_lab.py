@@ -116,7 +116,9 @@ def test_every_slider_of_a_page_moves_its_picture_and_nothing_raises(open_page, 
         times += page.move_all(i)
         page.browser.save_screenshot(str(screenshots / f"lab-{name[:2]}-{i}.png"))
     median, most = statistics.median(times), max(times)
-    print(f"{name}: a slider's move takes {median:.0f} ms (median of {len(times)}; {most:.0f} most)")
+    print(
+        f"{name}: a slider's move takes {median:.0f} ms (median of {len(times)}; {most:.0f} most)"
+    )
 
 
 def run_sliders(page):

@@ -1,11 +1,11 @@
 """The built site in a browser without a network, read from files as from a USB stick."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,33 +17,46 @@ for needed in ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_revealjs"):
 sys.path.insert(0, str(DOCS))
 import build  # noqa: E402
 import pages  # noqa: E402
-import sliders  # noqa: E402
+from filelock import FileLock  # noqa: E402
+from waiting import until  # noqa: E402
 
 FIRST = "01_kl_divergence"
+PLACES = [*(path.stem for path in pages.NOTEBOOKS), "cheatsheet", "glossary"]
+OFFLINE = ("--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking")
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """The site, with the pictures of the sliders that are at hand; those of 01 in any case."""
-    cache = DOCS / "_build" / "frames"
-    first = next(path for path in pages.NOTEBOOKS if path.stem == FIRST)
-    if sliders.cached(first, cache) is None:
-        sliders.draw_in_advance(first, cache)
-    return build.build(tmp_path_factory.mktemp("site"), cache, "cached")
+    """The site in VI_SITE, or one that is built here with a few places of every slider.
 
-
-@pytest.fixture(scope="session")
-def browser(make_browser):
-    return make_browser("--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking")
+    Workers that run side by side share one.
+    """
+    if "VI_SITE" in os.environ:
+        return Path(os.environ["VI_SITE"]).resolve()
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with FileLock(folder / "site.lock"):
+        html = folder / "site" / "html"
+        if not (html / ".nojekyll").exists():  # the last thing that a build writes
+            build.build(folder / "site", folder / "frames", "draft")
+    return html
 
 
 @pytest.fixture
-def read(browser, site):
-    """read(name) opens a page of the site by its file address and waits for its formulas."""
+def read(make_browser, site):
+    """read(name) opens a page of the site by its file address and waits for its formulas.
+
+    All pages of one test are read in one browser, without a network.
+    """
+    started = []
 
     def read(name, folder=site):
+        if not started:
+            started.append(make_browser(*OFFLINE, watch=True))
+            started[0].set_script_timeout(120)
+        (browser,) = started
         browser.get(f"{folder.as_uri()}/{name}")
-        browser.set_script_timeout(120)
         browser.execute_async_script(
             "const done = arguments[0]; const ready = () => window.MathJax?.startup?.promise"
             " ? MathJax.startup.promise.then(() => done()) : setTimeout(ready, 50);"
@@ -52,13 +65,6 @@ def read(browser, site):
         return browser
 
     return read
-
-
-def until(condition, what, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.05)
 
 
 def elements(browser, css):
@@ -92,6 +98,7 @@ def slider_problems(browser):
     """Move every slider of the page by keyboard, to both ends and on; list what is wrong."""
     from selenium.webdriver.common.keys import Keys
 
+    unfold(browser)  # a prediction hides its output, and the sliders in it
     problems = []
     for number, group in enumerate(elements(browser, ".sliders")):
         picture = group.find_element("css selector", "img")
@@ -104,42 +111,40 @@ def slider_problems(browser):
     return problems
 
 
-def test_pages_are_read_without_a_network_and_every_formula_is_typeset(read, site, screenshots):
-    requested(read("index.html"))
-    for path in pages.NOTEBOOKS:
-        browser = read(f"{path.stem}.html")
-        counts = browser.execute_script(
-            "return [document.querySelectorAll('.math').length,"
-            " document.querySelectorAll('.math mjx-container').length,"
-            " document.querySelectorAll('mjx-merror, [data-mjx-error]').length]"
-        )
-        assert counts[0] == counts[1] > 20 and counts[2] == 0, f"{path.stem}: {counts}"
-        text = browser.execute_script(
-            "const page = document.querySelector('article').cloneNode(true);"
-            "page.querySelectorAll('pre, code, mjx-container').forEach(e => e.remove());"
-            "return page.textContent"
-        )
-        assert re.findall(r".{0,30}(?:\$\S|\\[a-zA-Z]{2}|\*\*\w).{0,30}", text) == [], path.stem
-        addresses = requested(browser)
-        assert any("tex-svg-full.js" in a for a in addresses)
-        elsewhere = [a for a in addresses if not a.startswith(("file:", "data:", "chrome"))]
-        assert elsewhere == [], path.stem
-        failed = [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
-        assert failed == [], path.stem
-        browser.save_screenshot(str(screenshots / f"site-{path.stem}.png"))
+def unfold(browser):
+    browser.execute_script(
+        "document.querySelectorAll('details:not(.choice)').forEach(d => { d.open = true; })"
+    )
 
 
-def test_every_slider_is_moved_by_keyboard_and_its_picture_changes(read, site):
-    moved = 0
-    for path in pages.NOTEBOOKS:
-        text = (site / f"{path.stem}.html").read_text(encoding="utf-8")
-        if 'class="sliders"' not in text:
-            continue  # not drawn in advance on this computer
-        browser = read(f"{path.stem}.html")
-        assert len(elements(browser, ".sliders")) >= len(pages.explore_cells(pages.read(path)))
-        assert slider_problems(browser) == [], path.stem
-        moved += len(elements(browser, ".sliders input"))
-    assert moved >= 3
+@pytest.mark.parametrize("path", pages.NOTEBOOKS, ids=lambda path: path.name)
+def test_a_page_is_read_without_a_network_its_maths_set_and_its_sliders_move(
+    read, screenshots, path
+):
+    browser = read(f"{path.stem}.html")
+    counts = browser.execute_script(
+        "return [document.querySelectorAll('.math').length,"
+        " document.querySelectorAll('.math mjx-container').length,"
+        " document.querySelectorAll('mjx-merror, [data-mjx-error]').length]"
+    )
+    assert counts[0] == counts[1] > 20 and counts[2] == 0, counts
+    text = browser.execute_script(
+        "const page = document.querySelector('article').cloneNode(true);"
+        "page.querySelectorAll('pre, code, mjx-container').forEach(e => e.remove());"
+        "return page.textContent"
+    )
+    assert re.findall(r".{0,30}(?:\$\S|\\[a-zA-Z]{2}|\*\*\w).{0,30}", text) == []
+    browser.save_screenshot(str(screenshots / f"site-{path.stem}.png"))
+    cells = {cell.id for cell in pages.explore_cells(pages.read(path))}
+    shown = [g.get_attribute("data-frames") for g in elements(browser, ".sliders")]
+    assert {frames.rsplit("/", 1)[1].rsplit("-", 1)[0] for frames in shown} == cells
+    assert slider_problems(browser) == []
+    for number, group in enumerate(elements(browser, ".sliders")):
+        group.screenshot(str(screenshots / f"site-{path.stem}-sliders-{number}.png"))
+    addresses = requested(browser)
+    assert any("tex-svg-full.js" in a for a in addresses)
+    assert [a for a in addresses if not a.startswith(("file:", "data:", "chrome"))] == []
+    assert [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"] == []
 
 
 def test_missing_pictures_of_a_slider_are_noticed(read, site, tmp_path):
@@ -153,7 +158,9 @@ def test_missing_pictures_of_a_slider_are_noticed(read, site, tmp_path):
     browser = read(f"{FIRST}.html", broken)
     problems = slider_problems(browser)
     assert problems and all(problem.startswith("group 0") for problem in problems)
-    assert elements(browser, ".sliders")[0].get_attribute("class").split() == ["sliders", "missing"]
+    group = elements(browser, ".sliders")[0]
+    group.find_element("css selector", "input").send_keys("\ue010")  # the key End
+    until(lambda: "missing" in group.get_attribute("class"), "the words that a picture is missing")
 
 
 def test_without_javascript_the_start_picture_stays_and_no_dead_slider_is_shown(make_browser, site):
@@ -165,46 +172,12 @@ def test_without_javascript_the_start_picture_stays_and_no_dead_slider_is_shown(
         assert not group.find_element("css selector", "input").is_displayed()
 
 
-def test_a_solution_opens_and_shows_its_code(read):
-    browser = read(f"{FIRST}.html")
-    cell = elements(browser, ".tag_solution")[0]
-    code = cell.find_element("css selector", "pre")
-    assert not code.is_displayed()
-    fold = cell.find_element("css selector", "summary")
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", fold)
-    assert fold.text.strip() == "Solution"
-    fold.click()
-    assert code.is_displayed() and code.text.startswith("# Solution")
-
-
-def test_a_choice_opens_the_output_and_the_explanation(read, site):
-    chosen = 0
-    for path in pages.NOTEBOOKS:
-        if "choice right" not in (site / f"{path.stem}.html").read_text(encoding="utf-8"):
-            continue
-        browser = read(f"{path.stem}.html")
-        for choice in elements(browser, "details.choice.right"):
-            browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", choice)
-            choice.find_element("css selector", "summary").click()
-            assert "Right." in choice.text
-            following = "following::details[not(contains(@class, 'choice'))]"
-            explain = next(
-                fold
-                for fold in choice.find_elements("xpath", following)
-                if fold.find_element("css selector", "summary").text == "Explain"
-            )
-            until(lambda e=explain: e.get_attribute("open"), f"the explanation in {path.stem}")
-            chosen += 1
-    if not chosen:
-        pytest.skip("no Predict cell has choices")
-
-
-def test_searching_jensen_finds_its_page(read):
-    browser = read("search.html?q=Jensen")
-    until(lambda: elements(browser, "#search-results li a"), "results", 20)
-    found = [link.get_attribute("href") for link in elements(browser, "#search-results li a")]
-    assert any(FIRST in address for address in found)
-    assert all(address.startswith("file:") for address in found)
+CHOSEN = """
+const fold = arguments[0];
+const after = [...document.querySelectorAll('main details:not(.choice)')].filter(
+  (f) => fold.compareDocumentPosition(f) & Node.DOCUMENT_POSITION_FOLLOWING);
+return after.find((f) => f.querySelector('summary').textContent.trim() === 'Explain')?.open;
+"""
 
 
 LEAST_CONTRASTS = """
@@ -238,8 +211,67 @@ return [...found];
 """
 
 
-def test_text_has_contrast_in_both_themes_and_the_dark_is_dark(read, screenshots):
+# In the dark a figure keeps a white card, so its lines have the contrast that they have in print.
+NOT_ON_WHITE = """
+return [...document.querySelectorAll('article .cell_output img, article .sliders img')]
+  .filter((image) => {
+    const style = getComputedStyle(image);
+    return style.backgroundColor !== 'rgb(255, 255, 255)' || style.filter !== 'none';
+  }).map((image) => image.alt);
+"""
+PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_page_has_contrast_in_both_themes_fits_a_phone_and_its_choices_open(
+    read, screenshots, name
+):
+    browser = read(f"{name}.html")
+    for choice in elements(browser, "details.choice.right"):
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", choice)
+        assert not browser.execute_script(CHOSEN, choice)
+        choice.find_element("css selector", "summary").click()
+        assert "Right." in choice.text
+        until(lambda c=choice: browser.execute_script(CHOSEN, c), "the explanation")
+    browser.execute_script(
+        "document.querySelectorAll('details').forEach(d => { d.open = true; });"
+        "const style = document.createElement('style');"
+        "style.textContent = '* { transition: none !important; }'; document.head.append(style);"
+    )
+    for theme in ("light", "dark"):
+        browser.execute_script("document.documentElement.dataset.theme = arguments[0]", theme)
+        assert browser.execute_script(LEAST_CONTRASTS) == [], theme
+    assert browser.execute_script(NOT_ON_WHITE) == []
+    browser.save_screenshot(str(screenshots / f"site-{name}-dark.png"))
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+    wide = browser.execute_script("return document.documentElement.scrollWidth")
+    assert wide <= 391, f"{wide} pixels wide on a phone"
+
+
+def test_a_reader_with_nothing_but_the_folder(read, site, screenshots):
+    """Read 01, move its sliders, open a solution, search, switch to dark; see the pictures."""
+    browser = read("index.html")
+    elements(browser, f"article a[href*='{FIRST}']")[0].click()
+    until(lambda: FIRST in browser.current_url, "the page of 01")
     browser = read(f"{FIRST}.html")
+    browser.save_screenshot(str(screenshots / "walk-1-read.png"))
+    assert slider_problems(browser) == []
+    group = elements(browser, ".sliders")[0]
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", group)
+    browser.save_screenshot(str(screenshots / "walk-2-sliders.png"))
+
+    browser = read(f"{FIRST}.html")
+    cell = elements(browser, ".tag_solution")[0]
+    code = cell.find_element("css selector", "pre")
+    assert not code.is_displayed()
+    fold = cell.find_element("css selector", "summary")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", fold)
+    assert fold.text.strip() == "Solution"
+    fold.click()
+    assert code.is_displayed() and code.text.startswith("# Solution")
+    browser.save_screenshot(str(screenshots / "walk-3-solution.png"))
+
+    ground = "return getComputedStyle(document.body).backgroundColor"
     grounds = {}
     for theme in ("light", "dark"):
         elements(browser, "button.theme-switch-button")[-1].click()
@@ -247,29 +279,22 @@ def test_text_has_contrast_in_both_themes_and_the_dark_is_dark(read, screenshots
         until(lambda e=entry: elements(browser, e), "the menu of themes")
         elements(browser, entry)[0].click()
         assert browser.execute_script("return document.documentElement.dataset.theme") == theme
-        browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
-        time.sleep(0.5)  # colours fade
-        assert browser.execute_script(LEAST_CONTRASTS) == [], theme
-        colour = "return getComputedStyle(document.body).backgroundColor"
-        grounds[theme] = sum(map(float, re.findall(r"[\d.]+", browser.execute_script(colour))[:3]))
-        picture = elements(browser, ".sliders img")[0]
-        browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", picture)
-        browser.save_screenshot(str(screenshots / f"site-{theme}.png"))
+        until(
+            lambda: not browser.execute_script("return document.getAnimations().length"),
+            "the colours to have changed",
+        )
+        grounds[theme] = sum(map(float, re.findall(r"[\d.]+", browser.execute_script(ground))[:3]))
     assert grounds["dark"] < 100 < 600 < grounds["light"]
+    browser.save_screenshot(str(screenshots / "walk-4-dark.png"))
 
-
-def test_no_page_is_wider_than_a_phone(read, screenshots):
-    size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
-    browser = read("index.html")
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
-        for name in (*(path.stem for path in pages.NOTEBOOKS), "cheatsheet", "glossary"):
-            read(f"{name}.html")
-            wide = browser.execute_script("return document.documentElement.scrollWidth")
-            assert wide <= 391, f"{name} is {wide} pixels wide"
-        browser.save_screenshot(str(screenshots / "site-phone.png"))
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser = read("search.html?q=Jensen")
+    assert browser.execute_script("return document.documentElement.dataset.theme") == "dark"
+    until(lambda: elements(browser, "#search-results li a"), "results")
+    found = [link.get_attribute("href") for link in elements(browser, "#search-results li a")]
+    assert any(FIRST in address for address in found)
+    assert all(address.startswith("file:") for address in found)
+    browser.save_screenshot(str(screenshots / "walk-5-search.png"))
+    assert [a for a in requested(browser) if not a.startswith(("file:", "data:", "chrome"))] == []
 
 
 def test_the_lists_print_to_pdf(site, tmp_path):
