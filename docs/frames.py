@@ -27,7 +27,7 @@ from PIL import Image
 from vi_helpers import widgets
 
 MOST = 120  # pictures of one group of sliders; beyond, the grid is coarser than the sliders
-SECONDS = 60  # for one group; where a picture takes longer than SECONDS / MOST there are fewer
+SECONDS = 60  # of processor time for one group: dear pictures are drawn at fewer places
 DPI = 110
 COLOURS = 96
 
@@ -130,7 +130,7 @@ class Recorder:
                     {"name": names[n], "labels": list(labels), "start": start, "thinned": thinned}
                     for n, (_, labels, start, thinned) in axes.items()
                 ],
-                "seconds": round(time.perf_counter() - began, 1),
+                "seconds": round(time.process_time() - began, 1),
             }
         )
         return controls

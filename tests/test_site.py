@@ -14,13 +14,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-for needed in ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_revealjs"):
-    pytest.importorskip(needed, reason='the site needs: python -m pip install -e ".[course,site]"')
+for package in ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_revealjs"):
+    pytest.importorskip(package, reason='the site needs: python -m pip install -e ".[course,site]"')
 
 sys.path.insert(0, str(DOCS))
 import build  # noqa: E402
 import frames  # noqa: E402
 import lists  # noqa: E402
+import needed  # noqa: E402
 import pages  # noqa: E402
 import sliders  # noqa: E402
 
@@ -108,6 +109,14 @@ def test_solutions_checks_and_drawing_cells_are_folded_and_predictions_hide_thei
         assert not re.search(r"(?m)^\s*# (?:Solution|Figure: )", visible)
         assert "(solution): correct" not in visible
         assert not re.search(r"# Check \d", visible)
+
+
+def test_a_cell_that_hides_code_and_output_is_one_fold():
+    metadata = {"tags": ["hide-input"], "jupyter": {"outputs_hidden": True}}
+    cell = nbformat.v4.new_code_cell("# Figure: a line\nax.plot(x)", metadata=metadata)
+    pages.fold(cell)
+    assert [tag for tag in cell.metadata["tags"] if "hide" in tag] == ["hide-cell"]
+    assert cell.metadata["mystnb"]["code_prompt_show"] == "Figure: a line"
 
 
 def test_every_picture_has_a_text_alternative(texts):
@@ -352,6 +361,41 @@ def test_sliders_take_the_place_of_the_hint_and_the_stored_picture():
     assert [o.output_type for o in stored] == ["stream", "display_data"]
     moving = pages.page(notebook, {"x": ["<div></div>"]}).cells[0].outputs
     assert [list(o.get("data", {})) for o in moving] == [[], ["text/html"]]
+
+
+# --- the cells that sliders need ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", pages.NOTEBOOKS, ids=lambda path: path.name)
+def test_the_cells_that_sliders_need_bind_every_name_that_they_read(path):
+    import builtins
+
+    notebook = pages.read(path)
+    kept, bound = needed.needed_cells(notebook), set(dir(builtins)) | {"__name__"}
+    for index in kept:
+        made, read = needed.names(notebook.cells[index].source)
+        assert read <= bound | made, f"cell {index}: {read - bound - made}"
+        bound |= made
+    assert {i for i, cell in enumerate(notebook.cells) if pages.has_sliders(cell)} <= set(kept)
+    assert len(kept) < sum(cell.cell_type == "code" for cell in notebook.cells) / 2
+
+
+def test_a_cell_is_needed_for_what_it_binds_and_only_while_that_is_read():
+    sources = [
+        "import numpy as np\nseen = 1",
+        "x = 1",  # bound again before it is read
+        "x = np.ones(3)\nother = [x for x in range(3)]",
+        "def f(a):\n    y = a\n    return x + y + scale",
+        "scale = 2",
+        "y = 5",  # f has a y of its own
+        "scale += 1",
+        "controls = explore(f, a=(0, 1, 1, 0))",
+        "x = 3",
+    ]
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    # scale is bound after f is made, so it is not found: a name missed raises when the cells run
+    assert needed.needed_cells(notebook) == [0, 2, 3, 7]
 
 
 # --- slides -------------------------------------------------------------------------------------

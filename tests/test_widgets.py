@@ -151,6 +151,12 @@ def test_whole_numbers_make_a_slider_of_whole_numbers_and_widgets_pass_through(s
     assert controls["name"] is menu
 
 
+def test_a_widget_without_a_label_gets_the_name_and_one_with_a_label_keeps_it(shown):
+    menus = [ipywidgets.Dropdown(options=["a"], description=text) for text in ("", "which")]
+    controls = widgets.explore(lambda first, second, ax: None, first=menus[0], second=menus[1])
+    assert [control.description for control in controls.values()] == ["first", "which"]
+
+
 def test_a_slider_that_is_not_described_by_four_numbers_is_refused(shown):
     with pytest.raises(ValueError, match=r"slope must be .*\(low, high, step, start\), got \(0, 1"):
         widgets.explore(draw_line, slope=(0, 1), power=(1, 3, 1, 2))

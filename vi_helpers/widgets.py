@@ -96,6 +96,7 @@ def _message(text, figsize):
 
 def _control(name, spec):
     if isinstance(spec, ipywidgets.Widget):
+        spec.description = spec.description or name  # without it nobody knows what it sets
         return spec
     if not (isinstance(spec, tuple) and len(spec) == 4):
         raise ValueError(f"{name} must be a widget or (low, high, step, start), got {spec!r}")

@@ -24,6 +24,15 @@ const observer = new MutationObserver(() => {
 });
 observer.observe(cell, {subtree: true, childList: true, attributes: true});
 """
+# JupyterLab's widgets first ask the kernel which widgets it has, in two rounds. Cells that run in
+# between make widgets that it takes for old ones, and waits for. So let three rounds pass.
+READY = f"""
+(async () => {{
+    await {NOTEBOOK}.sessionContext.ready;
+    const kernel = {NOTEBOOK}.sessionContext.session.kernel;
+    for (let round = 0; round < 3; round++) await kernel.requestCommInfo({{}});
+}})()
+"""
 
 
 class Page:
@@ -57,8 +66,7 @@ class Page:
 
     def run(self, cells=None, seconds=900):
         """Run these cells, or all, in their order; wait until they are done."""
-        connected = f"return {NOTEBOOK}.sessionContext.session?.kernel?.connectionStatus"
-        until(lambda: self.ask(connected) == "connected", "the kernel", 120)
+        self.do(READY, "the kernel", 120)
         command = "notebook:run-all-cells"
         if cells is not None:
             command = "notebook:run-cell"

@@ -110,15 +110,20 @@ def open_page(make_browser, address):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_slider_of_a_page_moves_its_picture_and_nothing_raises(open_page, screenshots, name):
-    page, times = open_page(name), []
+def test_a_page_is_folded_and_typeset_its_sliders_move_and_its_links_lead_on(
+    open_page, screenshots, name
+):
+    page = open_page(name)
+    page.browser.save_screenshot(str(screenshots / f"lab-{name[:2]}-opened.png"))
+    solutions_open(page)
+    assert until(lambda: maths(page), "the maths")["errors"] == []
+    times = []
     for i in run_sliders(page):
         times += page.move_all(i)
         page.browser.save_screenshot(str(screenshots / f"lab-{name[:2]}-{i}.png"))
     median, most = statistics.median(times), max(times)
-    print(
-        f"{name}: a slider's move takes {median:.0f} ms (median of {len(times)}; {most:.0f} most)"
-    )
+    print(f"{name}: a move takes {median:.0f} ms (median of {len(times)}; {most:.0f} at most)")
+    links_lead_on(page)
 
 
 def run_sliders(page):
@@ -131,7 +136,7 @@ def run_sliders(page):
     for i in found:
         (named,) = [o["text"] for o in page.outputs(i) if (o["text"] or "").startswith("Sliders: ")]
         count = len(named.split(","))
-        until(lambda i=i, n=count: len(page.controls(i)) == n, f"{count} controls of cell {i}")
+        until(lambda i=i, n=count: len(page.controls(i)) == n, f"{count} controls in cell {i}")
     return found
 
 
@@ -143,39 +148,16 @@ def test_a_slider_whose_drawing_raises_is_noticed(open_page):
         page.move_all(1)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_opens_with_its_answers_folded_its_maths_set_and_its_links_alive(
-    open_page, screenshots, name
-):
-    page, notebook = open_page(name), pages.read(ROOT / "notebooks" / name)
-    page.browser.save_screenshot(str(screenshots / f"lab-{name[:2]}-opened.png"))
-    solutions_open(page, notebook)
-    assert until(lambda: maths(page), "the maths")["errors"] == []
-    # Only the way there is tried: no kernels for the pages that the links lead to.
-    page.ask("window.jupyterapp.serviceManager.sessions.startNew = () => new Promise(() => {});")
-    for target in sorted(links(page) - {name}):
-        page.ask(
-            "const links = document.querySelectorAll('.jp-Notebook .jp-RenderedMarkdown a');"
-            "[...links].find(a => a.textContent && decodeURI(a.href).split('#')[0]"
-            ".endsWith(arguments[0])).click()",
-            target,
-        )
-        ready = f"return {NOTEBOOK}?.context?.isReady && {NOTEBOOK}.context.path"
-        until(lambda there=target, q=ready: page.ask(q) == there, f"the link to {target}")
-        page.ask(f"{NOTEBOOK}.close()")
-        until(lambda: page.path() == name, f"{name} again")
-
-
-def solutions_open(page, notebook):
+def solutions_open(page):
     """All solutions are folded; one opens."""
-    cells = page.find_cells()
+    cells, notebook = page.find_cells(), pages.read(ROOT / "notebooks" / page.name)
     tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
     solutions = [i for i, of_cell in enumerate(tags) if "solution" in of_cell]
     assert solutions
     folded = ".jp-Cell-inputArea .jp-Placeholder, .jp-Cell-inputWrapper .jp-Placeholder"
     for i in solutions:
-        (button,) = cells[i].find_elements("css selector", folded)
-        assert button.is_displayed(), f"the solution in cell {i} lies open"
+        buttons = until(lambda i=i: cells[i].find_elements("css selector", folded), f"fold {i}")
+        assert [b.is_displayed() for b in buttons] == [True], f"the solution in cell {i} lies open"
     cell = cells[solutions[0]]
     page.ask("arguments[0].scrollIntoView({block: 'center'})", cell)
     page.ask("arguments[0].click()", cell.find_element("css selector", folded))
@@ -183,13 +165,23 @@ def solutions_open(page, notebook):
     assert "# Solution" in cell.text
 
 
-def links(page):
-    """The notebooks beside this one that its text links to."""
-    hrefs = page.ask(
+def links_lead_on(page):
+    """Each link to a notebook leads to one that is there; the first to another one is followed."""
+    found = page.ask(
         "return [...document.querySelectorAll('.jp-Notebook .jp-RenderedMarkdown a')]"
-        ".map(a => decodeURI(a.href).split('#')[0])"
+        ".map(a => decodeURI(a.href).split(/[?#]/)[0]).filter(href => href.endsWith('.ipynb'))"
     )
-    return {href.rsplit("/", 1)[-1] for href in hrefs if href.endswith(".ipynb")}
+    targets = [href.rsplit("/", 1)[1] for href in found]
+    assert targets and set(targets) <= set(NAMES)
+    target = next(name for name in targets if name != page.name)
+    # Only the way there is tried: no second kernel.
+    page.ask("window.jupyterapp.serviceManager.sessions.startNew = () => new Promise(() => {});")
+    page.ask(
+        "[...document.querySelectorAll('.jp-Notebook .jp-RenderedMarkdown a')]"
+        ".find(a => decodeURI(a.href).split(/[?#]/)[0].endsWith(arguments[0])).click()",
+        target,
+    )
+    until(lambda: page.path() == target, f"the link to {target}")
 
 
 def maths(page):

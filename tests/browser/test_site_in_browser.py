@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-for needed in ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_revealjs"):
-    pytest.importorskip(needed, reason='the site needs: python -m pip install -e ".[course,site]"')
+for package in ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_revealjs"):
+    pytest.importorskip(package, reason='the site needs: python -m pip install -e ".[course,site]"')
 sys.path.insert(0, str(DOCS))
 import build  # noqa: E402
 import pages  # noqa: E402
