@@ -40,6 +40,18 @@ def test_the_cells_keep_the_rules_that_grading_relies_on(name):
 
 
 @by_name
+def test_what_a_student_is_given_comes_in_short_cells_and_figures_have_a_text(name):
+    for cell in tables.cells_of(name):
+        if cell["cell_type"] == "code" and not tag_of(cell)["solution"]:
+            assert len([line for line in cell["source"].splitlines() if line.strip()]) <= 40
+        if is_figure(tag_of(cell)["grade_id"]):
+            alt = cell["metadata"]["alt"]
+            assert 40 < len(alt) < 400 and alt.endswith(".")
+            shown = [o for o in cell["outputs"] if "image/png" in o.get("data", {})]
+            assert [o["metadata"]["image/png"]["alt"] for o in shown] == [alt]
+
+
+@by_name
 def test_a_check_cell_is_short_and_its_checks_have_titles_and_points(name):
     for cell in tables.cells_of(name):
         tag, source = tag_of(cell), cell["source"]

@@ -160,7 +160,7 @@ CLASS = {
     "edits": (
         lambda cells: [
             [replace(name, "5.0")(cells) for name in (T1, T4)],
-            replace("hw1-00-setup", "close = lambda *a: True")(cells),
+            replace("hw1-00b-tools", "close = lambda *a: True")(cells),
             append("hw1-04b-answer", BLANK)(cells),
         ],
         [T4],

@@ -50,9 +50,9 @@ def make_course(folder):
     for path in HOMEWORK.glob("*.py"):
         shutil.copy(path, folder)
     hw1 = json.loads((HOMEWORK / "source/hw1/hw1.ipynb").read_text(encoding="utf-8"))["cells"]
-    found = [c for c in hw1 if c["metadata"].get("nbgrader", {}).get("grade_id") == "hw1-00-setup"]
+    set_up = ["".join(cell["source"]) for cell in hw1 if "hw1-00" in json.dumps(cell["metadata"])]
     cells = [
-        tagged(new_code_cell, "".join(found[0]["source"]), "hw9-00-setup"),
+        tagged(new_code_cell, "\n\n".join(set_up), "hw9-00-setup"),
         tagged(new_code_cell, ANSWER, "hw9-01a-answer", solution=True),
         tagged(new_code_cell, CHECK, "hw9-01b-check", points=4),
         tagged(new_markdown_cell, "*Your answer.*", "hw9-02-why", points=2, solution=True),
