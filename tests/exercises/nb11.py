@@ -149,6 +149,8 @@ EXERCISES = {
             "KL's sign": lambda x, k, s: fit(
                 x, k, s, kl_of=lambda m, ls: -kl_right(m, ls).clamp(max=50), epochs=20
             ),
+            "half the KL": lambda x, k, s: fit(x, k, s, kl_of=lambda m, ls: 0.5 * kl_right(m, ls)),
+            "twice the KL": lambda x, k, s: fit(x, k, s, kl_of=lambda m, ls: 2 * kl_right(m, ls)),
             "no noise": lambda x, k, s: fit(x, k, s, noise=0.0, epochs=20),
             "mean over the pixels": lambda x, k, s: fit(x, k, s, scale=1 / 50, epochs=20),
             "sigmoid twice": lambda x, k, s: fit(x, k, s, sigmoid=True, epochs=20),
