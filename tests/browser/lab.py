@@ -1,6 +1,7 @@
 """A notebook that is open in JupyterLab in a browser: what a reader does with it, and sees."""
 
 import time
+import uuid
 
 from selenium.webdriver.common.keys import Keys
 from waiting import until
@@ -24,15 +25,6 @@ const observer = new MutationObserver(() => {
 });
 observer.observe(cell, {subtree: true, childList: true, attributes: true});
 """
-# JupyterLab's widgets first ask the kernel which widgets it has, in two rounds. Cells that run in
-# between make widgets that it takes for old ones, and waits for. So let three rounds pass.
-READY = f"""
-(async () => {{
-    await {NOTEBOOK}.sessionContext.ready;
-    const kernel = {NOTEBOOK}.sessionContext.session.kernel;
-    for (let round = 0; round < 3; round++) await kernel.requestCommInfo({{}});
-}})()
-"""
 
 
 class Page:
@@ -40,7 +32,8 @@ class Page:
 
     def __init__(self, browser, address, name):
         self.browser, self.name = browser, name
-        browser.get(f"{address}/lab/tree/{name}")
+        # A workspace of its own: the server's would open what another browser has open, beside it.
+        browser.get(f"{address}/lab/workspaces/{uuid.uuid4().hex}/tree/{name}")
         ready = f"const page = window.jupyterapp && {NOTEBOOK}; return !!page?.context?.isReady"
         until(lambda: self.ask(ready), f"{name} to open")
         cells = f"return {NOTEBOOK}.content.widgets.length > 2 && {NOTEBOOK}.content.widgets.length"
@@ -66,7 +59,9 @@ class Page:
 
     def run(self, cells=None, seconds=900):
         """Run these cells, or all, in their order; wait until they are done."""
-        self.do(READY, "the kernel", 120)
+        self.do(f"{NOTEBOOK}.sessionContext.ready", "the kernel", 120)
+        connected = f"return {NOTEBOOK}.sessionContext.session?.kernel?.connectionStatus"
+        until(lambda: self.ask(connected) == "connected", "the kernel", 120)
         command = "notebook:run-all-cells"
         if cells is not None:
             command = "notebook:run-cell"
