@@ -14,7 +14,6 @@ import inspect
 import os
 import pkgutil
 import re
-import sys
 import traceback
 from collections.abc import Sequence
 
@@ -32,7 +31,7 @@ hypothesis = pytest.importorskip(
 )
 
 EXAMPLES = int(os.environ.get("VI_FUZZ", "1"))
-DEADLINE_S = 120  # for one function with all its wrong inputs; a hang inside LAPACK, too, ends
+DEADLINE_S = 120 + 10 * EXAMPLES  # for one function; a hang inside LAPACK, too, ends
 
 LEFT_OUT = {  # what is a text, or is itself what the right value is measured by
     "elbo.elbo_forms": {"weights"},
@@ -103,11 +102,14 @@ def no_data_from_elsewhere():
 
 
 @pytest.fixture(autouse=True)
-def deadline():
+def deadline(capfd):
     """A hang ends the process, with the line that hangs, wherever it is: a signal would wait."""
-    faulthandler.dump_traceback_later(DEADLINE_S, exit=True, file=sys.__stderr__)
+    with capfd.disabled():  # what a process writes to a captured stream dies with it
+        terminal = os.dup(2)
+    faulthandler.dump_traceback_later(DEADLINE_S, exit=True, file=terminal)
     yield
     faulthandler.cancel_dump_traceback_later()
+    os.close(terminal)
     plt.close("all")
 
 
