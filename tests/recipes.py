@@ -1077,6 +1077,21 @@ recipe(
     lambda fit, given: bound_law(fit.elbos.max(), given),
     changes=("model",),
 )
+recipe(
+    "vae.train_side_by_side",
+    lambda r: dict(
+        models=[r.vae(), r.vae()],
+        images=r.black_and_white(),
+        epochs=1,
+        batch_size=2,
+        lr=0.01,
+        generators=[r.torch_rng(), r.torch_rng()],
+        betas=[1.0, 0.5],
+        device="cpu",
+    ),
+    lambda fits, given: bound_law(fits[0].elbos.max(), given),
+    changes=("models",),
+)
 
 
 def per_image(r, *lead):

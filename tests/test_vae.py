@@ -211,8 +211,8 @@ def test_a_fixed_noise_std_is_not_trained():
     assert model.log_noise_std.item() == pytest.approx(math.log(0.5))
 
 
-def train_tiny(seed=0, **kwargs):
-    model = vae.VAE(2, (8,), image_shape=(4, 4), generator=gen(1))
+def train_tiny(seed=0, model=None, **kwargs):
+    model = model or vae.VAE(2, (8,), image_shape=(4, 4), generator=gen(1))
     images = (np.random.default_rng(0).random((50, 4, 4)) < 0.3).astype("float32")
     options = {"epochs": 3, "batch_size": 16, "lr": 1e-2, "progress": False} | kwargs
     return vae.train_vae(model, images, generator=gen(seed), **options)
@@ -279,6 +279,59 @@ def test_interrupting_keeps_a_usable_partly_trained_model(monkeypatch, capsys):
     assert "interrupted in epoch 2 of 100" in capsys.readouterr().out
     assert np.isfinite(result.elbos).all() and len(result.trace["test_elbo"]) == 2
     assert torch.isfinite(vae.log_evidence_is(result.params, np.zeros((2, 4, 4)), 3, gen())).all()
+
+
+def as_a_screen_shows(text):
+    """The lines that remain when a carriage return begins a line again."""
+    return [line.split("\r")[-1] for line in text.split("\n")]
+
+
+def test_a_stopped_training_leaves_one_bar_and_then_the_sentence(monkeypatch, capsys):
+    record = vae.training._report
+
+    def interrupted_report(bar, epoch, sums):
+        record(bar, epoch, sums)
+        bar.refresh()
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("vi_helpers.vae.training._report", interrupted_report)
+    train_tiny(epochs=100, progress=True)
+    lines = as_a_screen_shows(capsys.readouterr().out)
+    assert ["it/s" in line or "s/it" in line for line in lines] == [True, False, False]
+    assert lines[1:] == ["interrupted in epoch 2 of 100: the model is partly trained", ""]
+
+
+def test_a_stop_while_the_test_images_are_scored_counts_the_epoch_once(monkeypatch):
+    score = vae.training.elbo_terms_batched
+    calls = []
+
+    def stopped(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return score(*args)
+
+    monkeypatch.setattr("vi_helpers.vae.training.elbo_terms_batched", stopped)
+    result = train_tiny(epochs=100, test_images=np.zeros((3, 4, 4)))
+    assert not result.converged and result.n_iter == 2 and len(result.trace["test_elbo"]) == 2
+
+
+def test_a_second_call_goes_on_from_the_weights_that_the_model_has(monkeypatch):
+    record, model = vae.training._report, train_tiny(epochs=1).params
+
+    def stop(*args):
+        record(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vi_helpers.vae.training._report", stop)
+        stopped = train_tiny(epochs=5, model=model)
+    before = [weight.clone() for weight in model.parameters()]
+    again = train_tiny(epochs=1, lr=1e-12, model=model)
+    assert not stopped.converged and again.params is model
+    for now, then in zip(model.parameters(), before, strict=True):
+        torch.testing.assert_close(now, then, rtol=0, atol=1e-9)
 
 
 def test_progress_bar_shows_reconstruction_and_kl_on_stdout(capsys):

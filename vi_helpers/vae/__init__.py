@@ -15,6 +15,7 @@ from vi_helpers.vae.bounds import (
 )
 from vi_helpers.vae.model import VAE
 from vi_helpers.vae.per_image import elbo_of_q, laplace_q, log_integral, normal_q, refine_q
+from vi_helpers.vae.side_by_side import train_side_by_side
 from vi_helpers.vae.training import TrainResult, load_checkpoint, save_checkpoint, train_vae
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "normal_q",
     "refine_q",
     "save_checkpoint",
+    "train_side_by_side",
     "train_vae",
 ]

@@ -14,8 +14,9 @@ from vi_helpers import validation
 from vi_helpers._seeding import or_seed_zero
 from vi_helpers.densities import LOG_2PI
 from vi_helpers.vae._inputs import draw_noise
+from vi_helpers.vae.training import Adam
 
-DRAWS_AT_ONCE = 50
+ROWS_AT_ONCE = 2000  # values of z given to log_lik at once by log_integral: what caches hold
 
 
 def normal_q(mean, log_std):
@@ -50,7 +51,7 @@ def refine_q(
     num_pairs : antithetic pairs of draws for one gradient
     Adam, lr falling to nearly zero. Every column and every
     leading index is a fit of its own, so several starts go side by side. log_lik must be
-    differentiable in z; parameters of a network in it get gradients too, unless they are frozen.
+    differentiable in z.
     """
     generator, full = or_seed_zero(generator), validation.flag("full", full)
     start, prior = _tensors("start", start), _tensors("prior", prior)
@@ -62,17 +63,14 @@ def refine_q(
         parts = [start[0].clone(), start[1].clone()]
         if full:
             parts.append(start[0].new_zeros(*start[0].shape, start[0].shape[-1]))
-    parts = [part.requires_grad_() for part in parts]
-    optimizer = torch.optim.Adam(parts, lr=validation.positive_number("lr", lr))
+    parts = [part.contiguous().requires_grad_() for part in parts]
+    optimizer, lr = Adam(parts), validation.positive_number("lr", lr)
     num_steps = validation.integer("num_steps", num_steps)
     shape = (validation.integer("num_pairs", num_pairs), *start[0].shape)
     for step in range(num_steps):
-        optimizer.param_groups[0]["lr"] = lr * (0.02 + 0.98 * (1 - step / num_steps))
         eps = draw_noise(shape, start[0], generator)
         loss = -_elbo(log_lik, _assemble(*parts), prior, torch.cat([eps, -eps])).sum()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        optimizer.descend(loss, lr * (0.02 + 0.98 * (1 - step / num_steps)))
     return tuple(part.detach() for part in _assemble(*parts))
 
 
@@ -119,8 +117,9 @@ def log_integral(log_lik, prior, q, num_samples, generator=None, widen=1.2):
     proposals = torch.distributions.MultivariateNormal(mean, scale_tril=scale)
     columns = torch.arange(mean.shape[1], device=mean.device)
     log_w = []
-    for first in range(0, num_samples, DRAWS_AT_ONCE):
-        shape = (min(DRAWS_AT_ONCE, num_samples - first), mean.shape[1])
+    at_once = max(1, ROWS_AT_ONCE // mean.shape[1])
+    for first in range(0, num_samples, at_once):
+        shape = (min(at_once, num_samples - first), mean.shape[1])
         which = torch.randint(len(mean), shape, generator=generator).to(mean.device)
         eps = draw_noise((*shape, mean.shape[2]), mean, generator)
         z = mean[which, columns] + (scale[which, columns] @ eps[..., None])[..., 0]

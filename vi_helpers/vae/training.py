@@ -59,11 +59,11 @@ def train_vae(
     epochs = validation.integer("epochs", epochs)
     batch_size = validation.integer("batch_size", batch_size)
     lr = validation.positive_number("lr", lr)
-    _weight(beta, 0.0)
+    weight_at(beta, 0.0)
     generator = or_seed_zero(generator)
     validation.flag("progress", progress)
     validation.methods("model", model, "encode", "decode", "log_likelihood", "parameters", "to")
-    model.to(default_device() if device is None else _device(device))
+    model.to(default_device() if device is None else device_of(device))
     images = as_images(model, images, "images")
     if test_images is not None:
         test_images = as_images(model, test_images, "test_images")
@@ -78,8 +78,8 @@ def train_vae(
             for batch in order.split(batch_size):
                 terms = sampled_terms(model, images.index_select(0, batch), generator)
                 recon, kl = (term.mean() for term in terms)
-                loss = _weight(beta, done / steps) * kl - recon
-                optimizer.descend(loss, lr * _lr_factor(done, steps))
+                loss = weight_at(beta, done / steps) * kl - recon
+                optimizer.descend(loss, lr * lr_factor(done, steps))
                 done += 1
                 sums += len(batch) * np.array([recon.item(), kl.item(), 1.0])
                 _report(bar, epoch, sums)
@@ -87,8 +87,9 @@ def train_vae(
         converged = True
     except KeyboardInterrupt:
         converged = False
-        print(f"\ninterrupted in epoch {epoch + 1} of {epochs}: the model is partly trained")
-        if sums[2]:
+        bar.close()  # before the sentence: a bar that is closed is written once more
+        print(f"interrupted in epoch {epoch + 1} of {epochs}: the model is partly trained")
+        if sums[2] and len(trace) == epoch:
             _record(trace, model, sums, test_images)
     bar.close()
     names = trace[0] if trace else ("recon", "kl", "elbo")
@@ -98,7 +99,8 @@ def train_vae(
 
 class Adam:
     """torch's Adam, called as a function; torch.optim.Adam, the class, would import torch's
-    compiler when it is made (more than a second) and spends longer around each step."""
+    compiler when it is made (more than a second) and spends longer around each step. The fused
+    step reads memory in order, whatever the strides, so a gradient gets its weight's strides."""
 
     def __init__(self, parameters):
         self.parameters = [weight for weight in parameters if weight.requires_grad]
@@ -110,26 +112,31 @@ class Adam:
     def descend(self, loss, lr):
         """One step down the gradient of loss; weights that loss does not use stay."""
         grads = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
+        pairs = zip(grads, self.parameters, strict=True)
+        grads = [
+            grad if grad.stride() == weight.stride() else torch.empty_like(weight).copy_(grad)
+            for grad, weight in pairs
+        ]
         adam(
-            self.parameters, list(grads), self.means, self.squares, [], self.steps, lr=lr,
+            self.parameters, grads, self.means, self.squares, [], self.steps, lr=lr,
             fused=True, beta1=0.9, beta2=0.999, eps=1e-8,
             amsgrad=False, weight_decay=0.0, maximize=False,
         )  # fmt: skip
 
 
-def _device(device):
+def device_of(device):
     try:
         return torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"device must name a device, got {device!r}: {error}") from error
 
 
-def _lr_factor(step, steps):
+def lr_factor(step, steps):
     warm = max(1, steps // 20)
     return min((step + 1) / warm, 1 - step / steps)
 
 
-def _weight(beta, share):
+def weight_at(beta, share):
     value = validation.number("beta", beta(share) if callable(beta) else beta)
     if value < 0:
         raise ValueError(f"beta must be at least 0, got {value:g}")
