@@ -42,6 +42,7 @@ def make_browser():
             options.add_argument(argument)
         service = webdriver.ChromeService(executable_path=driver)
         started.append(webdriver.Chrome(options=options, service=service))
+        started[-1].set_script_timeout(300)  # a page that sets its maths on a busy computer
         return started[-1]
 
     yield start

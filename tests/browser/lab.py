@@ -44,7 +44,7 @@ class Page:
     def ask(self, script, *arguments):
         return self.browser.execute_script(script, *arguments)
 
-    def do(self, promise, what, seconds=60):
+    def do(self, promise, what, seconds=180):
         """Start what gives a promise; wait until it is kept."""
         self.ask(
             f"window.done = null; ({promise})"
@@ -59,9 +59,9 @@ class Page:
 
     def run(self, cells=None, seconds=900):
         """Run these cells, or all, in their order; wait until they are done."""
-        self.do(f"{NOTEBOOK}.sessionContext.ready", "the kernel", 120)
+        self.do(f"{NOTEBOOK}.sessionContext.ready", "the kernel")
         connected = f"return {NOTEBOOK}.sessionContext.session?.kernel?.connectionStatus"
-        until(lambda: self.ask(connected) == "connected", "the kernel", 120)
+        until(lambda: self.ask(connected) == "connected", "the kernel")
         command = "notebook:run-all-cells"
         if cells is not None:
             command = "notebook:run-cell"

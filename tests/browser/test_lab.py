@@ -100,7 +100,7 @@ def address(tmp_path_factory):
     until(answers, "JupyterLab")
     yield url
     server.terminate()
-    server.wait(30)
+    server.wait(120)
 
 
 @pytest.fixture

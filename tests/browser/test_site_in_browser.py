@@ -54,7 +54,6 @@ def read(make_browser, site):
     def read(name, folder=site):
         if not started:
             started.append(make_browser(*OFFLINE, watch=True))
-            started[0].set_script_timeout(120)
         (browser,) = started
         browser.get(f"{folder.as_uri()}/{name}")
         browser.execute_async_script(

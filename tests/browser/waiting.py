@@ -3,7 +3,7 @@
 import time
 
 
-def until(question, what, seconds=60):
+def until(question, what, seconds=180):
     """The first true answer of question(), asked again and again; what: for the error."""
     deadline = time.monotonic() + seconds
     while not (answer := question()):
