@@ -19,7 +19,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_output
 from nbgrader import utils
 from nbgrader.preprocessors import Execute
-from reports import Report, failed_in_sight, quote
+from reports import Report, error_output, failed_in_sight, quote, trimmed
 from restore_cells import answers, source_cells
 from traitlets import Integer
 
@@ -28,18 +28,6 @@ SERVE = "import _homework_door\n_homework_door.serve()"
 SENT = ("plain_values", "kernel_door")
 PATIENCE = 180  # seconds for a locked cell, which may be the first to import a large library
 SLACK = 60  # seconds by which the process with the tests may overrun before it is stopped
-
-
-def error_output(name, message):
-    return new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"])
-
-
-def trimmed(output, most=4000):
-    """An output whose error text is not long: a message can hold a gigabyte."""
-    if output.output_type == "error":
-        output.ename, output.evalue = str(output.ename)[:80], str(output.evalue)[:most]
-        output.traceback = [str(line)[:most] for line in output.traceback[:20]]
-    return output
 
 
 class CarefulExecute(Execute):
@@ -67,7 +55,7 @@ class CarefulExecute(Execute):
             if cell.cell_type == "code" and utils.is_locked(cell) and not utils.is_grade(cell)
         }
         self.answers = answers(known)
-        files = HERE / "source" / resources["nbgrader"]["assignment"]
+        files = self.files = HERE / "source" / resources["nbgrader"]["assignment"]
         limits = (self.timeout, self.notebook_timeout, self.max_output, can_isolate())
         key = kept_runs.key_of(nb, known, resources["metadata"]["path"], limits)
         if kept := kept_runs.find(key):
@@ -149,7 +137,7 @@ class CarefulExecute(Execute):
         if utils.is_grade(cell) and not utils.is_solution(cell):
             self.run_check(cell, index)
             return cell, resources
-        cell = self.execute_cell(cell, index, store_history=True)
+        cell = self.run_cell(cell, index)
         cell.outputs = [trimmed(output) for output in cell.outputs]
         if any(output.get("ename") == "CellTimeoutError" for output in cell.outputs):
             # should a later cell force a fresh start, do not wait for this one again
@@ -157,6 +145,17 @@ class CarefulExecute(Execute):
                 "CellTimeoutError", f"stopped after {self.timeout} s"
             )
         return cell, resources
+
+    def run_cell(self, cell, index):
+        """Run a cell; a figure of the assignment's is not drawn again, only its names are made."""
+        source, picture = cell.source, kept_runs.picture_of(self.files, cell.source)
+        if picture:
+            cell.source = source.replace("plt.show()", 'plt.close("all")')
+        cell = self.execute_cell(cell, index, store_history=True)
+        cell.source = source
+        if picture and not cell.outputs:
+            cell.outputs = copy.deepcopy(picture)
+        return cell
 
     def run_check(self, cell, index):
         """Run a check cell where the tests are; raises DeadKernelError if that cost the kernel."""

@@ -1,12 +1,14 @@
 """Grade an assignment on several cores or a cluster: python grade.py hw1 --workers 4
 
-Submissions are run by the workers of dask.distributed; then `nbgrader autograde` enters them in the
-gradebook, one after another, just as it would have without this command. Stopped halfway, the
-same command goes on where it was. With --scheduler ADDRESS the workers of that cluster run them;
-they must see this folder under the same path and have the same Python packages.
+Submissions are run by the workers of dask.distributed; meanwhile this process enters those that
+are done in the gradebook, one after another, just as `nbgrader autograde` would have. What is left
+then, because it cannot be graded, goes to `nbgrader autograde`, which says why. Stopped halfway,
+the same command goes on where it was. With --scheduler ADDRESS the workers of that cluster run the
+submissions; they must see this folder under the same path and have the same Python packages.
 """
 
 import argparse
+import functools
 import os
 import shutil
 import subprocess
@@ -17,32 +19,47 @@ from pathlib import Path
 HERE = Path.cwd() if (Path.cwd() / "nbgrader_config.py").exists() else Path(__file__).parent
 
 
-def waiting(assignment, students=()):
-    """The students whose submission is not yet graded to the end."""
-    from finished import is_graded, links_in
+@functools.cache
+def configured(home):
+    """nbgrader with the settings of this folder; workers and gradebook use the same."""
+    sys.path[:0] = [] if home in sys.path else [home]
+    # jsonschema would build grammars of web addresses for seconds, which no notebook needs
+    sys.modules.setdefault("rfc3987_syntax", None)
+    from nbgrader.apps import NbGrader
 
-    found = []
-    for path in sorted(HERE.glob(f"submitted/*/{assignment}/{assignment}.ipynb")):
-        student = path.parts[-3]
-        done = is_graded(HERE / "autograded" / student / assignment / path.name)
-        if not done and not links_in(path.parent) and (not students or student in students):
-            found.append(student)
-    return found
+    app = NbGrader()
+    app.load_cwd_config, app.config_dir = False, home
+    app.load_config_file()
+    return app
+
+
+def ungraded(assignment, students=()):
+    """The students whose submission is not yet graded to the end."""
+    from finished import is_graded
+
+    found = {path.parts[-2] for path in HERE.glob(f"submitted/*/{assignment}")}
+    wanted = sorted(found & set(students) if students else found)
+    graded = "autograded/{}/{}/{}.ipynb".format
+    return [s for s in wanted if not is_graded(HERE / graded(s, assignment, assignment))]
+
+
+def can_be_run(assignment, student):
+    """Whether there is a notebook, and no link that could lead elsewhere."""
+    from finished import links_in
+
+    folder = HERE / "submitted" / student / assignment
+    return (folder / f"{assignment}.ipynb").exists() and not links_in(folder)
 
 
 def run_one(home, assignment, student, options, runs):
     """Run one submission as autograde would and keep the run; a worker's task."""
     os.environ["HOMEWORK_RUNS"] = runs
-    sys.path[:0] = [] if home in sys.path else [home]
+    app = configured(home)
     from nbconvert.exporters import NotebookExporter
-    from nbgrader.apps import NbGrader
     from traitlets.config import Config
 
-    app = NbGrader.instance() if NbGrader.initialized() else NbGrader()
-    app.load_cwd_config, app.config_dir = False, home
-    app.load_config_file()
     config = Config(app.config)
-    config.CarefulExecute.update({k: v for k, v in options.items() if v is not None})
+    config.CarefulExecute.update(options)
     config.Exporter.default_preprocessors = []
     submitted = Path(home, "submitted", student, assignment)
     info = {"student": student, "assignment": assignment, "notebook": assignment}
@@ -65,28 +82,42 @@ def run_one(home, assignment, student, options, runs):
     return student
 
 
-def run_all(arguments, students, runs):
-    """Run the submissions on the cluster; each failure is left to autograde, which reports it."""
+def gradebook(options):
+    """A function that enters the kept run of one student in the gradebook."""
+    app = configured(str(HERE))
+    from nbgrader.apps import NbGraderAPI
+    from traitlets.config import Config
+
+    config = Config(app.config)
+    config.CarefulExecute.update(options)
+    api = NbGraderAPI(config=config)
+    return lambda assignment, student: api.autograde(assignment, student, force=False)
+
+
+def run_all(arguments, students, options, runs):
+    """Run the submissions on the cluster and enter each; yields those that could not be run."""
     from dask.distributed import Client, LocalCluster, as_completed
     from tqdm import tqdm
 
-    options = {"timeout": arguments.timeout}
     local = None
     if not arguments.scheduler:
         local = LocalCluster(
             n_workers=arguments.workers, threads_per_worker=1, dashboard_address=None
         )
+    enter, failed = gradebook(options), []
     with Client(arguments.scheduler or local) as client:
-        tasks = [
+        tasks = {
             client.submit(
-                run_one, str(HERE), arguments.assignment, student, options, str(runs), pure=False,
+                run_one, str(HERE), arguments.assignment, student, options, runs, pure=False,
                 retries=2,
-            )
+            ): student
             for student in students
-        ]  # fmt: skip
-        failed = 0
+        }  # fmt: skip
         for task in tqdm(as_completed(tasks), total=len(tasks), unit="submission"):
-            failed += task.status != "finished"
+            if task.status == "finished":
+                enter(arguments.assignment, tasks[task])
+            else:
+                failed.append(tasks[task])
     if local:
         local.close()
     return failed
@@ -101,18 +132,21 @@ def main():
     parser.add_argument("--timeout", type=int, help="seconds for a cell or a check")
     arguments = parser.parse_args()
     sys.path.insert(0, str(HERE))
-    runs = HERE / "runs" / arguments.assignment
-    students = waiting(arguments.assignment, arguments.student)
+    runs = str(HERE / "runs" / arguments.assignment)
+    os.environ["HOMEWORK_RUNS"] = runs
+    options = {"timeout": arguments.timeout} if arguments.timeout else {}
+    students = ungraded(arguments.assignment, arguments.student)
+    students = [student for student in students if can_be_run(arguments.assignment, student)]
     if students:
-        failed = run_all(arguments, students, runs)
-        print(f"{len(students) - failed} of {len(students)} run; now into the gradebook")
-    command = [sys.executable, "-m", "nbgrader", "autograde", arguments.assignment]
-    command += [f"--CarefulExecute.timeout={arguments.timeout}"] if arguments.timeout else []
+        failed = run_all(arguments, students, options, runs)
+        print(f"{len(students) - len(failed)} of {len(students)} run and entered in the gradebook")
     code = 0
-    for student in arguments.student or ["*"]:
-        environment = {**os.environ, "HOMEWORK_RUNS": str(runs)}
-        done = subprocess.run([*command, f"--student={student}"], cwd=HERE, env=environment)
-        code = code or done.returncode
+    if left := ungraded(arguments.assignment, arguments.student):
+        command = [sys.executable, "-m", "nbgrader", "autograde", arguments.assignment]
+        command += [f"--CarefulExecute.timeout={arguments.timeout}"] if arguments.timeout else []
+        for student in left if arguments.student else ["*"]:
+            done = subprocess.run([*command, f"--student={student}"], cwd=HERE, check=False)
+            code = code or done.returncode
     shutil.rmtree(runs, ignore_errors=True)
     return code
 

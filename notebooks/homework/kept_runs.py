@@ -1,15 +1,17 @@
-"""Runs of submissions that parallel_grading.py has made ahead; autograde then only enters them.
+"""What need not be run again: whole submissions that grade.py has run, and figures of the source.
 
 A run is found by what it depends on: the cells, the files beside them, the tests, the limits and
 the code of the grader. Without the variable HOMEWORK_RUNS nothing is kept and nothing is found.
 """
 
+import functools
 import hashlib
 import json
 import os
 from pathlib import Path
 
 import nbformat
+from cell_rules import is_figure
 
 HERE = Path(__file__).parent
 
@@ -48,3 +50,20 @@ def keep(key, nb):
         path = folder() / f"{key}.{os.getpid()}"
         nbformat.write(nb, path)
         path.replace(folder() / f"{key}.ipynb")
+
+
+@functools.lru_cache(4)
+def stored_pictures(path, changed):
+    """{source of a figure: its outputs} as they stand in the assignment's notebook.
+
+    changed is the time of its last change, so that a new one is read anew.
+    """
+    cells = nbformat.read(path, as_version=4).cells
+    figures = [c for c in cells if is_figure(c.metadata.get("nbgrader", {}).get("grade_id", ""))]
+    return {cell.source: cell.outputs for cell in figures}
+
+
+def picture_of(files, source):
+    """The outputs stored with the figure of this source in the folder of an assignment, if any."""
+    path = files / f"{files.name}.ipynb"
+    return stored_pictures(path, path.stat().st_mtime_ns).get(source) if path.exists() else None

@@ -53,6 +53,7 @@ finished.install()
 c.CarefulExecute.timeout = 60
 c.CarefulExecute.notebook_timeout = 900
 c.CarefulExecute.max_output = 200_000
+c.CarefulExecute.shutdown_kernel = "immediate"  # nothing is left to say goodbye to
 c.LimitOutput.max_lines = 1000
 
 GradingKernelManager.hidden = (HERE, HERE.parents[1], "/usr/local/share/nbgrader")

@@ -1,6 +1,19 @@
-"""What came of the checks: their points, their lines, and what of them a student may read."""
+"""What came of the checks and of cells: points, lines, errors, and what a student may read."""
 
+from nbformat.v4 import new_output
 from nbgrader import utils
+
+
+def error_output(name, message):
+    return new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"])
+
+
+def trimmed(output, most=4000):
+    """An output whose error text is not long: a message can hold a gigabyte."""
+    if output.output_type == "error":
+        output.ename, output.evalue = str(output.ename)[:80], str(output.evalue)[:most]
+        output.traceback = [str(line)[:most] for line in output.traceback[:20]]
+    return output
 
 
 class Report:
