@@ -50,7 +50,7 @@ def test_runs_killed_at_random_moments_lose_nothing(whole, tmp_path_factory):
     halfway = 0
     for number in range(KILLS):
         run = subprocess.Popen(
-            [sys.executable, "-m", "nbgrader", "autograde", "hw9"],
+            [sys.executable, *tiny.NBGRADER, "autograde", "hw9"],
             cwd=course, env=tiny.environment(course),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip

@@ -158,27 +158,27 @@ def test_the_student_page_and_the_assignment_tell_the_same(name):
     assert f"**Points:** {row[2]}." in head
 
 
-def test_roster_due_date_late_penalty_and_export_work_as_the_page_says(course):
+def test_roster_due_date_late_penalty_and_export_work_as_the_page_says(tmp_path):
     pytest.importorskip("nbgrader")
+    from homework import tiny
+
+    course = tiny.make_course(tmp_path)
     (course / "students.csv").write_text(
         "id,first_name,last_name,email\nanna,Anna,Lee,\nbob,Bob,Hill,\n"
     )
-    hand_in = course / "submitted" / "bob" / "hw1"
-    hand_in.mkdir(parents=True)
-    shutil.copy(course / "source" / "hw1" / "hw1.ipynb", hand_in)
-    (hand_in / "timestamp.txt").write_text("2027-03-02 10:00:00 UTC")
+    path = tiny.hand_in(course, "bob")
+    path.with_name("timestamp.txt").write_text("2027-03-02 10:00:00 UTC")
     for command in (
         ["db", "student", "import", "students.csv"],
-        ["generate_assignment", "hw1"],
-        ["db", "assignment", "add", "hw1", "--duedate", "2027-03-01 23:59 UTC"],
-        ["autograde", "hw1", "--LateSubmissionPlugin.penalty_method=zero"],
-        ["export", "--assignment", '["hw1"]', "--to", "hw1.csv"],
+        ["db", "assignment", "add", "hw9", "--duedate", "2027-03-01 23:59 UTC"],
+        ["autograde", "hw9", "--LateSubmissionPlugin.penalty_method=zero"],
+        ["export", "--assignment", '["hw9"]', "--to", "hw9.csv"],
     ):
-        done = run(course, "-m", "nbgrader", *command)
+        done = tiny.nbgrader(course, *command)
         assert done.returncode == 0, (command, done.stderr[-2000:])
-    rows = {row["student_id"]: row for row in csv.DictReader((course / "hw1.csv").open())}
-    assert set(rows) == {"anna", "bob"} and {row["assignment"] for row in rows.values()} == {"hw1"}
-    assert float(rows["bob"]["raw_score"]) == 30 == float(rows["bob"]["late_submission_penalty"])
+    rows = {row["student_id"]: row for row in csv.DictReader((course / "hw9.csv").open())}
+    assert set(rows) == {"anna", "bob"} and {row["assignment"] for row in rows.values()} == {"hw9"}
+    assert float(rows["bob"]["raw_score"]) == 4 == float(rows["bob"]["late_submission_penalty"])
     assert float(rows["bob"]["score"]) == 0
 
 

@@ -23,8 +23,7 @@ HERE = Path.cwd() if (Path.cwd() / "nbgrader_config.py").exists() else Path(__fi
 def configured(home):
     """nbgrader with the settings of this folder; workers and gradebook use the same."""
     sys.path[:0] = [] if home in sys.path else [home]
-    # jsonschema would build grammars of web addresses for seconds, which no notebook needs
-    sys.modules.setdefault("rfc3987_syntax", None)
+    import fast_start  # noqa: F401 - before nbgrader
     from nbgrader.apps import NbGrader
 
     app = NbGrader()

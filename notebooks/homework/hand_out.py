@@ -11,6 +11,7 @@ import re
 import sys
 from pathlib import Path
 
+import fast_start  # noqa: F401 - before nbformat
 import nbformat
 
 HERE = Path.cwd() if (Path.cwd() / "nbgrader_config.py").exists() else Path(__file__).parent

@@ -16,6 +16,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import fast_start  # noqa: F401 - before nbformat
 import nbformat
 import numpy as np
 

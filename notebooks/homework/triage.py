@@ -10,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 
+import fast_start  # noqa: F401 - before nbgrader
 from finished import NAME, is_graded, links_in
 from nbgrader.api import Gradebook, MissingEntry
 from traitlets.config import PyFileConfigLoader

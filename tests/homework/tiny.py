@@ -5,12 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
+from homework.course import HOMEWORK, NBGRADER
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-HOMEWORK = Path(__file__).parents[2] / "notebooks" / "homework"
+IMPORTS = """import contextlib
+import io
+import sys
+
+import numpy as np
+
+sys.modules["vi_helpers"] = None"""
 CHECK = """score = Score()
 
 
@@ -46,13 +52,17 @@ def tagged(make, source, name, points=None, solution=False):
 
 
 def make_course(folder):
-    """A course folder with this repository's grading code, and hw9 released."""
+    """A course folder with this repository's grading code, and hw9 released.
+
+    Its set-up is that of hw1 without the large libraries, so that a kernel is ready in a second.
+    """
     for path in HOMEWORK.glob("*.py"):
         shutil.copy(path, folder)
     hw1 = json.loads((HOMEWORK / "source/hw1/hw1.ipynb").read_text(encoding="utf-8"))["cells"]
-    set_up = ["".join(cell["source"]) for cell in hw1 if "hw1-00" in json.dumps(cell["metadata"])]
+    tools = ["".join(cell["source"]) for cell in hw1 if "hw1-00b" in json.dumps(cell["metadata"])]
+    assert len(tools) == 1
     cells = [
-        tagged(new_code_cell, "\n\n".join(set_up), "hw9-00-setup"),
+        tagged(new_code_cell, "\n\n".join([IMPORTS, *tools]), "hw9-00-setup"),
         tagged(new_code_cell, ANSWER, "hw9-01a-answer", solution=True),
         tagged(new_code_cell, CHECK, "hw9-01b-check", points=4),
         tagged(new_markdown_cell, "*Your answer.*", "hw9-02-why", points=2, solution=True),
@@ -71,7 +81,7 @@ def environment(course):
     return {**os.environ, "OMP_NUM_THREADS": "1", "JUPYTER_CONFIG_DIR": str(course / ".jupyter")}
 
 
-def nbgrader(course, *arguments, program=("-m", "nbgrader")):
+def nbgrader(course, *arguments, program=NBGRADER):
     return subprocess.run(
         [sys.executable, *program, *arguments], cwd=course, env=environment(course),
         capture_output=True, text=True, timeout=600, check=False,
