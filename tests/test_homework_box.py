@@ -33,10 +33,13 @@ assert not found, found
 MEMORY = """
 import mmap, os, time
 for _ in range(4):
+    ready, done = os.pipe()
     if os.fork() == 0:
         block = bytearray(int(1.4 * 2**30))  # less than one process may have
-        time.sleep(30)
+        os.write(done, b"x")
+        time.sleep(60)
         os._exit(0)
+    os.read(ready, 1)  # on a busy computer that may take long
 time.sleep(30)
 """
 DISK = """
@@ -71,7 +74,7 @@ CODES = {
     "shm": SHM + tiny.RIGHT,
     "leaks": LEAK,
     "long": tiny.RIGHT + "\n" + LONG,
-    "comma, anna": tiny.RIGHT,
+    "comma, anna": tiny.RIGHT.replace("* x", "* x * size_of_figure"),
     "shadow": "import helper\n" + tiny.RIGHT.replace("x * x", "helper.square(x)"),
 }
 
@@ -182,6 +185,13 @@ def test_feedback_tells_nothing_of_what_hidden_checks_pass_in(course):
 def test_feedback_names_hidden_checks_with_their_points(course):
     page = (course / "feedback/leaks/hw9/hw9.html").read_text(encoding="utf-8")
     assert "0/3 another number (hidden)" in page and "0/4 in all" in page
+
+
+def test_a_figure_of_the_assignment_makes_its_names_and_shows_the_picture_of_the_source(course):
+    assert points(course, "comma, anna") == 4.0
+    for student in "comma, anna", "escapes":
+        shown = tiny.outputs(course, student, "hw9-00c-show")
+        assert [output.data for output in shown] == [{"image/png": tiny.PICTURE}]
 
 
 def test_a_name_with_a_comma_is_one_field_of_the_table(course):

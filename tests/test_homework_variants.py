@@ -25,7 +25,7 @@ def test_a_variant_has_other_numbers_and_only_answers_that_compute_pass(name):
     found = json.loads(done.stdout)
     assert list(found) == list(seeds)
     for seed, variant in found.items():
-        assert variant["lost"] == {}, seed
+        assert variant["lost"] == {} and variant["same data"] == [], seed
         for check, (points, most) in variant["replayed"].items():
             assert (points < most and check in variant["changed"]) != (check in SAME), (seed, check)
     for other in range(1, len(seeds)):

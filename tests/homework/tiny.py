@@ -8,7 +8,7 @@ import sys
 
 import nbformat
 from homework.course import HOMEWORK, NBGRADER
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 IMPORTS = """import contextlib
 import io
@@ -38,6 +38,7 @@ ANSWER = '''def square(x):
     ### BEGIN SOLUTION
     return x * x
     ### END SOLUTION'''
+PICTURE = "iVBORw0KGgo="  # enough of one for those who do not look
 RIGHT = "def square(x):\n    return x * x"
 
 
@@ -61,8 +62,11 @@ def make_course(folder):
     hw1 = json.loads((HOMEWORK / "source/hw1/hw1.ipynb").read_text(encoding="utf-8"))["cells"]
     tools = ["".join(cell["source"]) for cell in hw1 if "hw1-00b" in json.dumps(cell["metadata"])]
     assert len(tools) == 1
+    figure = tagged(new_code_cell, "size_of_figure = 1", "hw9-00c-show")
+    figure.outputs = [new_output("display_data", {"image/png": PICTURE})]
     cells = [
         tagged(new_code_cell, "\n\n".join([IMPORTS, *tools]), "hw9-00-setup"),
+        figure,
         tagged(new_code_cell, ANSWER, "hw9-01a-answer", solution=True),
         tagged(new_code_cell, CHECK, "hw9-01b-check", points=4),
         tagged(new_markdown_cell, "*Your answer.*", "hw9-02-why", points=2, solution=True),

@@ -4,7 +4,8 @@
 
 Out: {seed: {"lost": what the model solution loses, "changed": check cells with other numbers,
 "replayed": {check cell: [points on visible checks of a student who returns what the model solution
-returned to the published checks, call by call; the points there are]}}}.
+returned to the published checks, call by call; the points there are]}, "same data": check cells
+that draw data with a seed of the published ones}}.
 Runs as a process of its own, because a homework switches vi_helpers off.
 """
 
@@ -18,6 +19,8 @@ import sys
 import make_variant
 import nbformat
 import numpy as np
+
+SEED = re.compile(r"default_rng\(\[?(\d+)")
 
 
 def asked_of(notebook):
@@ -58,8 +61,10 @@ def main(name, *seeds):
     for seed in seeds:
         variant = nbformat.read(path, as_version=4)
         lost = make_variant.make(variant, int(seed))
-        entry = out[seed] = {"lost": lost, "changed": [], "replayed": {}}
+        entry = out[seed] = {"lost": lost, "changed": [], "replayed": {}, "same data": []}
         for check, source in checks(variant).items():
+            seeds = [set(SEED.findall(text)) for text in (source, checks(base)[check])]
+            entry["same data"] += [check] if seeds[0] & seeds[1] else []
             source = source.split("### BEGIN HIDDEN")[0]
             kept, most = published[check]
             replay = {f: lambda *a, left=list(kept[f]), **k: left.pop(0) for f in asked}
