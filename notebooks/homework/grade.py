@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path.cwd() if (Path.cwd() / "nbgrader_config.py").exists() else Path(__file__).parent
+NBGRADER = "import fast_start, nbgrader.apps.nbgraderapp as app; app.main()"
 
 
 @functools.cache
@@ -141,7 +142,7 @@ def main():
         print(f"{len(students) - len(failed)} of {len(students)} run and entered in the gradebook")
     code = 0
     if left := ungraded(arguments.assignment, arguments.student):
-        command = [sys.executable, "-m", "nbgrader", "autograde", arguments.assignment]
+        command = [sys.executable, "-c", NBGRADER, "autograde", arguments.assignment]
         command += [f"--CarefulExecute.timeout={arguments.timeout}"] if arguments.timeout else []
         for student in left if arguments.student else ["*"]:
             done = subprocess.run([*command, f"--student={student}"], cwd=HERE, check=False)
