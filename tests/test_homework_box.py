@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+import subprocess
 
 import pytest
 
@@ -127,6 +129,17 @@ def needs_box(course):
     script = "import grading_box as g, sys; sys.exit(0 if g.can_isolate() else 3)"
     if tiny.nbgrader(course, script, program=["-c"]).returncode:
         pytest.skip("bwrap does not work here")
+
+
+def test_where_bwrap_works_submissions_are_isolated():
+    """Without this a mistake in can_isolate would only skip the tests that need the box."""
+    bwrap = shutil.which("bwrap")
+    command = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "true"]
+    if not bwrap or subprocess.run(command, check=False).returncode:
+        pytest.skip("bwrap does not work here")
+    from grading_box import can_isolate
+
+    assert can_isolate()
 
 
 def test_the_box_has_no_capability_and_cannot_be_remounted(course):

@@ -14,7 +14,7 @@ from jupyter_client.manager import AsyncKernelManager
 from watch import Watch
 
 MEMORY_GIB, FILE_MIB, TMP_MIB = 4, 100, 256
-VISIBLE = "assert all(map(i.util.find_spec, ('ipykernel', 'scipy', 'matplotlib')))"
+VISIBLE = "assert all(map(u.find_spec, ('ipykernel', 'scipy', 'matplotlib')))"
 
 
 def system_paths():
@@ -78,7 +78,7 @@ def can_isolate():
     with tempfile.TemporaryDirectory() as folder:
         command = box_command(folder, hidden=GradingKernelManager.hidden)
         # numpy stands for all compiled libraries; to import the others takes seconds
-        command += [sys.executable, "-c", "import numpy, importlib as i; " + VISIBLE]
+        command += [sys.executable, "-c", "import numpy, importlib.util as u; " + VISIBLE]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
