@@ -26,6 +26,7 @@ from vi_helpers import (
     mixture_em,
     mixture_vb,
     ppca,
+    small_networks,
     stochastic_vi,
     vae,
 )
@@ -1091,6 +1092,30 @@ recipe(
     ),
     lambda fits, given: bound_law(fits[0].elbos.max(), given),
     changes=("models",),
+)
+
+
+def small_stack(r, **rest):
+    return dict(layers=small_networks.random_layers((2, 3, 2), 2, r.torch_rng()), **rest)
+
+
+recipe(
+    "small_networks.random_layers",
+    lambda r: dict(sizes=[2, 3, 2], count=2, generator=r.torch_rng()),
+    lambda layers, given: np.testing.assert_equal(len(layers), len(given["sizes"]) - 1),
+)
+recipe(
+    "small_networks.outputs",
+    lambda r: small_stack(r, x=torch.tensor(r.real(2, 4, 2), dtype=torch.float)),
+    lambda out, given: np.testing.assert_equal(tuple(out.shape), (2, 4, 2)),
+)
+recipe(
+    "small_networks.train",
+    lambda r: small_stack(
+        r, draw=lambda: (torch.ones(2, 4, 2),), slopes=lambda out, x: out - x, steps=2, lr=0.1
+    ),
+    lambda layers, given: np.testing.assert_equal(tuple(layers[0][0].shape), (2, 2, 3)),
+    errors=(ValueError, TypeError, FloatingPointError),
 )
 
 

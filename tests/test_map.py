@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "vi_helpers"
 DRAWING_AND_PAGES = {"plotting", "widgets", "exercises", "environment"}
 LEAVES = {"validation", "results", "quadrature"}
-TORCH = {"_seeding", "stochastic_vi", "vae"}
+TORCH = {"_seeding", "small_networks", "stochastic_vi", "vae"}
 OFF_STAGE = {"validation", "results", "_seeding", "__main__"}  # no page calls these
 
 

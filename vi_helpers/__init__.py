@@ -37,6 +37,7 @@ mixture_vb.py       variational Bayes for Gaussian mixtures                     
 vae/                torch: the frozen names are vi_helpers.vae's own                 10, 11
                     (vae/_inputs.py, vae/_networks.py, vae/model.py, vae/bounds.py,
                     vae/per_image.py, vae/training.py, vae/side_by_side.py)
+small_networks.py   torch: many small networks of one shape, trained as one stack    10
 datasets.py         real and synthetic data                                          11
                     (files, mirrors, hashes: _mnist_files.py, _idx_format.py, _download.py)
 plotting.py         figures on given axes                                            all
