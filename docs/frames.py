@@ -21,7 +21,6 @@ import needed
 import numpy as np
 import pages
 from IPython.core.interactiveshell import InteractiveShell
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from vi_helpers import widgets
@@ -105,11 +104,11 @@ class Recorder:
         controls = {name: widgets._control(name, spec) for name, spec in sliders.items()}
         at_start = {name: control.value for name, control in controls.items()}
         start = widgets.picture(draw, at_start, figsize=figsize, ncols=ncols)
-        began = time.perf_counter()
+        began = time.process_time()
         store(
             widgets.picture(draw, at_start, figsize=figsize, ncols=ncols, like=start), io.BytesIO()
         )
-        affordable = int(SECONDS / (time.perf_counter() - began))
+        affordable = int(SECONDS / (time.process_time() - began))
         axes = grid(controls, min(self.most, max(affordable, 1)))
         prefix = f"{self.cell}-{sum(g['cell'] == self.cell for g in self.groups)}"
         for place in itertools.product(*(range(len(axis[0])) for axis in axes.values())):
@@ -139,7 +138,7 @@ class Recorder:
 def store(figure, file):
     """The figure as a small lossless WebP; return (width, height)."""
     figure.set_dpi(DPI)
-    figure.set_canvas(FigureCanvasAgg(figure))
+    figure.canvas.figure = figure  # which the pictures of a group share
     figure.canvas.draw()
     image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
     image.quantize(COLOURS, dither=Image.Dither.NONE).convert("RGB").save(
