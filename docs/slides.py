@@ -23,7 +23,7 @@ from pygments.lexers import PythonLexer
 
 WORDS = 90  # on one slide; a display counts for DISPLAY of them
 DISPLAY = 22
-LINES = 24  # of code on one slide
+LINES = 16  # of code on one slide; more are set smaller
 FIGURE_TAGS = {"hide-input"}
 OUT_TAGS = {"solution", "check"}
 
@@ -100,7 +100,7 @@ def text_slides(source):
 
 
 def code_html(source):
-    small = " small" if len(source.splitlines()) > LINES // 2 else ""
+    small = " small" if len(source.splitlines()) > LINES else ""
     marked = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))
     return f'<pre class="highlight{small}"><code>{marked}</code></pre>'
 

@@ -1,6 +1,8 @@
 """The web site: what stands on it is what the notebooks hold, and every link leads somewhere."""
 
+import base64
 import html
+import io
 import json
 import re
 import runpy
@@ -10,7 +12,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -125,6 +129,22 @@ def test_every_picture_has_a_text_alternative(texts):
         for tag in re.findall(r"<img [^>]*>", article):
             alt = re.search(r'alt="([^"]*)"', tag)
             assert alt and len(alt[1]) > 20 and "_build" not in alt[1], f"{name}: {tag}"
+
+
+def test_every_picture_brings_its_own_ground_to_a_dark_page():
+    count = 0
+    for path in pages.NOTEBOOKS:
+        for cell in pages.read(path).cells:
+            for output in cell.get("outputs", []):
+                if "image/png" in output.get("data", {}):
+                    data = base64.b64decode(output["data"]["image/png"])
+                    pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))
+                    assert pixels[..., 3].min() == 255, (
+                        f"{path.name}: {cell.id} lets the page through"
+                    )
+                    assert pixels[0, 0, :3].min() > 250, f"{path.name}: {cell.id} is not on white"
+                    count += 1
+    assert count > 100
 
 
 def test_a_page_is_made_from_a_copy():

@@ -1,6 +1,7 @@
 """Sliders draw once without being touched, again at each move, and never leave figures open."""
 
 import base64
+import gc
 import io
 
 import ipywidgets
@@ -109,6 +110,21 @@ def test_a_move_draws_what_a_fresh_picture_shows_in_the_same_places(shown):
     assert pixels(moved).shape == pixels(first).shape
     assert np.mean(np.abs(pixels(moved) - pixels(fresh)) > 0.1) < 1e-3
     assert np.mean(np.abs(pixels(moved) - pixels(first)) > 0.1) > 1e-2
+
+
+def test_garbage_waits_until_the_picture_is_sent_also_after_a_drawing_that_raises(shown):
+    seen = []
+
+    def draw(k, ax):
+        seen.append(gc.isenabled())
+        if k == 2:
+            raise ValueError("too high")
+
+    controls = widgets.explore(draw, k=(0, 2, 1, 0))
+    for k in (1, 2):
+        controls["k"].value = k
+        assert gc.isenabled()
+    assert seen == [True, False, False]
 
 
 def test_a_drawing_that_adds_axes_at_some_values_gets_a_layout_of_its_own(shown):

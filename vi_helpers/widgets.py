@@ -33,7 +33,7 @@ def explore(draw, *, figsize=(6, 3.5), ncols=1, **sliders):
         return {name: control.value for name, control in controls.items()}
 
     def moved(_):
-        with _no_pause():
+        with _garbage_waits():
             try:
                 shown = _bundle(picture(draw, values(), figsize=figsize, ncols=ncols, like=start))
             except Exception as error:  # a callback's traceback would be shown nowhere
@@ -89,11 +89,11 @@ def png(figure):
 
 
 @contextlib.contextmanager
-def _no_pause():
-    """Put off the collection of garbage until the picture has been sent, then collect only its own.
+def _garbage_waits():
+    """Put off the collection of garbage until a picture has been sent.
 
-    A figure is a thousand objects in a circle; every few of them set off a search through all that
-    the notebook holds, longer than a drawing.
+    A figure is thousands of objects in circles: while it is drawn they set off, every few moves, a
+    search through all that the notebook holds, longer than a drawing.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -102,7 +102,6 @@ def _no_pause():
     finally:
         if was_on:
             gc.enable()
-            gc.collect(0)
 
 
 def _bundle(figure, text=None):

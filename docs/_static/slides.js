@@ -9,7 +9,7 @@ const fit = (slide) => {
 window.addEventListener("load", async () => {
   await MathJax.startup.promise;
   await Reveal.initialize({
-    width: 1100, height: 760, margin: 0.05, center: false, hash: true, slideNumber: "c/t",
+    width: 1200, height: 675, margin: 0.03, center: false, hash: true, slideNumber: "c/t",
     transition: "none", plugins: [RevealNotes],
   });
   fit(Reveal.getCurrentSlide());

@@ -140,8 +140,10 @@ def run_sliders(page):
     return found
 
 
-def test_a_slider_whose_drawing_raises_is_noticed(open_page):
+def test_a_slider_whose_drawing_raises_and_a_link_to_nothing_are_noticed(open_page):
     page = open_page("raises.ipynb")
+    nowhere = page.ask("return new URL('/files/nowhere.ipynb', location).href")
+    assert silent(page, [nowhere]) == [nowhere]
     page.run([1])
     until(lambda: page.controls(1), "the slider")
     with pytest.raises(AssertionError, match="at 3 shows ValueError: too high"):
@@ -166,22 +168,30 @@ def solutions_open(page):
 
 
 def links_lead_on(page):
-    """Each link to a notebook leads to one that is there; the first to another one is followed."""
-    found = page.ask(
-        "return [...document.querySelectorAll('.jp-Notebook .jp-RenderedMarkdown a')]"
-        ".map(a => decodeURI(a.href).split(/[?#]/)[0]).filter(href => href.endsWith('.ipynb'))"
+    """Each link to a notebook has an address that the server answers; one is followed."""
+    links = (
+        "[...document.querySelectorAll('.jp-Notebook .jp-RenderedMarkdown a')]"
+        ".filter(a => decodeURI(a.href).split(/[?#]/)[0].endsWith('.ipynb'))"
     )
+    found = page.ask(f"return [...new Set({links}.map(a => decodeURI(a.href).split(/[?#]/)[0]))]")
+    assert silent(page, found) == []
     targets = [href.rsplit("/", 1)[1] for href in found]
     assert targets and set(targets) <= set(NAMES)
     target = next(name for name in targets if name != page.name)
     # Only the way there is tried: no second kernel.
     page.ask("window.jupyterapp.serviceManager.sessions.startNew = () => new Promise(() => {});")
-    page.ask(
-        "[...document.querySelectorAll('.jp-Notebook .jp-RenderedMarkdown a')]"
-        ".find(a => decodeURI(a.href).split(/[?#]/)[0].endsWith(arguments[0])).click()",
-        target,
-    )
+    page.ask(f"{links}.find(a => decodeURI(a.href).includes(arguments[0])).click()", target)
     until(lambda: page.path() == target, f"the link to {target}")
+
+
+def silent(page, addresses):
+    """Those of the addresses at which the server has nothing."""
+    return page.browser.execute_async_script(
+        "const [all, done] = arguments, ask = href => fetch(href, {method: 'HEAD'});"
+        "Promise.all(all.map(href => ask(href).then(answer => answer.ok ? null : href)))"
+        ".then(answers => done(answers.filter(Boolean)));",
+        addresses,
+    )
 
 
 def maths(page):

@@ -1,5 +1,6 @@
 """The built site in a browser without a network, read from files as from a USB stick."""
 
+import base64
 import json
 import os
 import re
@@ -248,7 +249,7 @@ def test_a_page_has_contrast_in_both_themes_fits_a_phone_and_its_choices_open(
 
 
 def test_a_reader_with_nothing_but_the_folder(read, site, screenshots):
-    """Read 01, move its sliders, open a solution, search, switch to dark; see the pictures."""
+    """Read 01, move its sliders, open a solution, switch to dark, search, print the cheat sheet."""
     browser = read("index.html")
     elements(browser, f"article a[href*='{FIRST}']")[0].click()
     until(lambda: FIRST in browser.current_url, "the page of 01")
@@ -293,6 +294,20 @@ def test_a_reader_with_nothing_but_the_folder(read, site, screenshots):
     assert any(FIRST in address for address in found)
     assert all(address.startswith("file:") for address in found)
     browser.save_screenshot(str(screenshots / "walk-5-search.png"))
+
+    found = next(
+        link
+        for link in elements(browser, "#search-results li a")
+        if FIRST in link.get_attribute("href")
+    )
+    found.click()
+    until(lambda: FIRST in browser.current_url, "the page that was found")
+    assert "Jensen" in browser.find_element("css selector", "article").text
+
+    browser = read("cheatsheet.html")
+    printed = base64.b64decode(browser.print_page())
+    (screenshots / "walk-6-cheatsheet.pdf").write_bytes(printed)
+    assert printed.startswith(b"%PDF") and len(printed) > 100_000
     assert [a for a in requested(browser) if not a.startswith(("file:", "data:", "chrome"))] == []
 
 
