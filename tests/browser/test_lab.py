@@ -170,7 +170,7 @@ def solutions_open(page):
 def links_lead_on(page):
     """Each link to a notebook has an address that the server answers; one is followed."""
     links = (
-        "[...document.querySelectorAll('.jp-Notebook .jp-RenderedMarkdown a')]"
+        "[...document.querySelectorAll('.jp-RenderedMarkdown a:not([href^=\"#\"])')]"
         ".filter(a => decodeURI(a.href).split(/[?#]/)[0].endsWith('.ipynb'))"
     )
     found = page.ask(f"return [...new Set({links}.map(a => decodeURI(a.href).split(/[?#]/)[0]))]")
