@@ -302,17 +302,15 @@ def test_a_stopped_training_leaves_one_bar_and_then_the_sentence(monkeypatch, ca
     assert lines[1:] == ["interrupted in epoch 2 of 100: the model is partly trained", ""]
 
 
-def test_a_stop_while_the_test_images_are_scored_counts_the_epoch_once(monkeypatch):
-    score = vae.training.elbo_terms_batched
-    calls = []
+def test_a_stop_just_after_an_epoch_counts_that_epoch_once(monkeypatch):
+    record = vae.training._record
 
-    def stopped(*args):
-        calls.append(args)
-        if len(calls) == 2:
+    def stopped(trace, *args):
+        record(trace, *args)
+        if len(trace) == 2:
             raise KeyboardInterrupt
-        return score(*args)
 
-    monkeypatch.setattr("vi_helpers.vae.training.elbo_terms_batched", stopped)
+    monkeypatch.setattr("vi_helpers.vae.training._record", stopped)
     result = train_tiny(epochs=100, test_images=np.zeros((3, 4, 4)))
     assert not result.converged and result.n_iter == 2 and len(result.trace["test_elbo"]) == 2
 
