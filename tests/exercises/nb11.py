@@ -29,12 +29,15 @@ def kl_as_printed(mean, log_std):
     return -0.5 * (2 * log_std - (2 * log_std).exp() + mean**2 + 1).sum(1)
 
 
-def fit(images, latents, seed, *, kl_of=kl_right, noise=1.0, scale=1.0, sigmoid=False, epochs=40):
-    """A plain VAE, with the places where one goes wrong as options."""
+def fit(images, latents, seed, *, kl_of=kl_right, noise=1.0, scale=1.0, sigmoid=False, epochs=30):
+    """A plain VAE, with the places where one goes wrong as options; small steps at the end."""
     torch.manual_seed(seed)
     encoder, decoder = networks(images[0].numel(), latents)
-    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=3e-3)
-    for _ in range(epochs):
+    weights = [*encoder.parameters(), *decoder.parameters()]
+    optimizer = torch.optim.Adam(weights, lr=3e-3, fused=True)
+    for epoch in range(epochs + epochs // 2):
+        if epoch == epochs:
+            optimizer.param_groups[0]["lr"] = 3e-4
         for batch in torch.randperm(len(images)).split(50):
             x = images[batch].flatten(1)
             mean, log_std = encoder(x).chunk(2, dim=1)
@@ -72,8 +75,9 @@ def by_log_variance(images, latents, seed):
     def decode(z):
         return torch.tanh(z @ weights[3] + biases[3]) @ weights[4] + biases[4]
 
-    optimizer = torch.optim.Adam(weights + biases, lr=4e-3)
-    for _ in range(1200):
+    optimizer = torch.optim.Adam(weights + biases, lr=4e-3, fused=True)
+    for step in range(1400):
+        optimizer.param_groups[0]["lr"] = 4e-3 if step < 1000 else 4e-4
         x = images[torch.randint(len(images), (64,), generator=source)]
         mean, log_var = encode(x)
         logits = decode(mean + (log_var / 2).exp() * torch.randn(mean.shape, generator=source))
@@ -150,6 +154,15 @@ EXERCISES = {
                 x, k, s, kl_of=lambda m, ls: -kl_right(m, ls).clamp(max=50), epochs=20
             ),
             "half the KL": lambda x, k, s: fit(x, k, s, kl_of=lambda m, ls: 0.5 * kl_right(m, ls)),
+            "0.7 of the KL": lambda x, k, s: fit(
+                x, k, s, kl_of=lambda m, ls: 0.7 * kl_right(m, ls)
+            ),
+            "0.9 of the KL": lambda x, k, s: fit(
+                x, k, s, kl_of=lambda m, ls: 0.9 * kl_right(m, ls)
+            ),
+            "1.1 of the KL": lambda x, k, s: fit(
+                x, k, s, kl_of=lambda m, ls: 1.1 * kl_right(m, ls)
+            ),
             "twice the KL": lambda x, k, s: fit(x, k, s, kl_of=lambda m, ls: 2 * kl_right(m, ls)),
             "no noise": lambda x, k, s: fit(x, k, s, noise=0.0, epochs=20),
             "mean over the pixels": lambda x, k, s: fit(x, k, s, scale=1 / 50, epochs=20),

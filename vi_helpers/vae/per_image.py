@@ -16,7 +16,7 @@ from vi_helpers.densities import LOG_2PI
 from vi_helpers.vae._inputs import draw_noise
 from vi_helpers.vae.training import Adam
 
-ROWS_AT_ONCE = 2000  # values of z given to log_lik at once by log_integral: what caches hold
+ROWS_AT_ONCE = 2000  # values of z given to log_lik at once: what the caches hold
 
 
 def normal_q(mean, log_std):
@@ -138,7 +138,9 @@ def _assemble(mean, log_std, below=None):
 def _elbo(log_lik, q, prior, eps):
     mean, scale = q
     z = mean + (scale @ eps[..., None])[..., 0]
-    return _checked(log_lik, z).mean(0) - _kl(mean, scale, *prior)
+    at_once = max(1, ROWS_AT_ONCE * len(z) // max(1, z[..., 0].numel()))
+    parts = [_checked(log_lik, part) for part in z.split(at_once)]
+    return torch.cat(parts).mean(0) - _kl(mean, scale, *prior)
 
 
 def _kl(mean, scale, prior_mean, prior_log_std):
