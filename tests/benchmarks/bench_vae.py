@@ -8,8 +8,10 @@
    that only converts. Wanted: 8 times the former, 6 times the latter.
 2. Throughput at 784-400-20 and batches of 128 against its matrix products alone. Wanted: half.
 3. Time of notebook 11's model to -83.6 (its first edition took 29 s). Wanted: 10 s.
-4. The first call of train_vae in a process against the second. (torch.optim.Adam, the class, would
-   add more than a second here: it imports torch's compiler, sympy and some 800 modules, when made.)
+4. The first call of train_vae in a process against the second. Two imports were found inside it,
+   with a hook that prints the stack, and removed: torch.optim.Adam, the class, imports torch's
+   compiler (some 800 modules) when made; nn.utils.skip_init, through empty_like on the meta device,
+   sympy (some 480). Either costs half a second or more.
 Each is timed in turn, and the best of the rounds counts. Time spent on the test set is left out.
 """
 

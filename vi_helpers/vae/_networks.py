@@ -13,7 +13,7 @@ class Residual(nn.Module):
 
     def __init__(self, width):
         super().__init__()
-        self.linear = nn.utils.skip_init(nn.Linear, width, width)
+        self.linear = nn.Linear(width, width)
 
     def forward(self, h):
         return h + functional.silu(self.linear(h))
@@ -34,7 +34,7 @@ def _stack(sizes, residual=False):
         if residual and inputs == outputs and 0 < index < last:
             layers.append(Residual(inputs))
         else:
-            layers.append(nn.utils.skip_init(nn.Linear, inputs, outputs))
+            layers.append(nn.Linear(inputs, outputs))
             layers += [nn.SiLU()] if index < last else []
     return layers
 
@@ -50,12 +50,12 @@ def conv_pair(latent_dim, channels, image_shape, features):
     small = (channels[-1], *(side // halvings for side in image_shape))
     encoder = [nn.Unflatten(1, (1, image_shape[0]))]  # (B, H, W) -> (B, 1, H, W)
     for inputs, outputs in zip([1, *channels[:-1]], channels, strict=True):
-        encoder += [nn.utils.skip_init(nn.Conv2d, inputs, outputs, 4, 2, 1), nn.SiLU()]
+        encoder += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.SiLU()]
     encoder += [nn.Flatten(), *_stack([math.prod(small), 2 * latent_dim])]
     decoder = [*_stack([latent_dim, math.prod(small)]), nn.Unflatten(1, small)]
     back = [*reversed(channels), features]
     for inputs, outputs in itertools.pairwise(back):
-        decoder += [nn.SiLU(), nn.utils.skip_init(nn.ConvTranspose2d, inputs, outputs, 4, 2, 1)]
+        decoder += [nn.SiLU(), nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)]
     return nn.Sequential(*encoder), nn.Sequential(*decoder)
 
 

@@ -46,10 +46,13 @@ class VAE(nn.Module):
             raise ValueError("residual must be False with conv=True, got True")
         features = PIXEL_FEATURES if likelihood == "categorical" else 1
         sizes = self.latent_dim, hidden, self.image_shape, features
-        pair = _networks.conv_pair(*sizes) if conv else _networks.dense_pair(*sizes, residual)
-        self.encoder, self.decoder = pair
-        if likelihood == "categorical":
-            self.to_levels = nn.utils.skip_init(nn.Linear, features, NUM_LEVELS)
+        # The layers' own start draws from torch's global generator, which stays as it was.
+        # (skip_init would not draw, but it imports sympy: half a second at the first model.)
+        with torch.random.fork_rng(devices=[]):
+            pair = _networks.conv_pair(*sizes) if conv else _networks.dense_pair(*sizes, residual)
+            self.encoder, self.decoder = pair
+            if likelihood == "categorical":
+                self.to_levels = nn.Linear(features, NUM_LEVELS)
         if likelihood == "gaussian":
             start = 1.0 if noise_std is None else validation.positive_number("noise_std", noise_std)
             self.log_noise_std = nn.Parameter(torch.tensor(math.log(start)), noise_std is None)
