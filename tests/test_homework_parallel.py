@@ -1,6 +1,8 @@
 """Grading on several workers gives the gradebook of grading one after another."""
 
 import os
+import pickle
+import runpy
 import signal
 import subprocess
 import sys
@@ -47,6 +49,13 @@ def start(course, workers):
         cwd=course, env=tiny.environment(course), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True,
     )  # fmt: skip
+
+
+def test_a_task_can_be_sent_to_a_worker_that_does_not_know_the_script():
+    """The workers of a cluster get the function itself: they did not start with grade.py."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    names = runpy.run_path(str(tiny.HOMEWORK / "grade.py"), run_name="not_known_there")
+    assert callable(pickle.loads(cloudpickle.dumps(names["run_one"])))
 
 
 def test_two_workers_give_the_same_gradebook_though_one_is_killed(expected, tmp_path_factory):

@@ -8,7 +8,6 @@ submissions; they must see this folder under the same path and have the same Pyt
 """
 
 import argparse
-import functools
 import os
 import shutil
 import subprocess
@@ -20,7 +19,6 @@ HERE = Path.cwd() if (Path.cwd() / "nbgrader_config.py").exists() else Path(__fi
 NBGRADER = "import fast_start, nbgrader.apps.nbgraderapp as app; app.main()"
 
 
-@functools.cache
 def configured(home):
     """nbgrader with the settings of this folder; workers and gradebook use the same."""
     sys.path[:0] = [] if home in sys.path else [home]
@@ -118,6 +116,7 @@ def run_all(arguments, students, options, runs):
                 enter(arguments.assignment, tasks[task])
             else:
                 failed.append(tasks[task])
+                tqdm.write(f"{tasks[task]} was not run by a worker: {task.exception()!r:.300}")
     if local:
         local.close()
     return failed
