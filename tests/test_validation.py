@@ -84,3 +84,16 @@ def test_probabilities_in_float32_pass_and_are_normalised():
         validation.probabilities("q", 1.001 * q)
     with pytest.raises(ValueError, match="q must sum to 1"):
         validation.probabilities("q", q.astype(float))
+
+
+def test_a_singular_matrix_is_refused_and_a_thin_one_taken_in_any_units():
+    rng = np.random.default_rng(8)
+    for _ in range(500):
+        size = int(rng.integers(2, 6))
+        thin = rng.integers(1, 6, (size, size - 1)) + 5.0 * np.eye(size, size - 1)
+        units = np.outer(*2 * [10.0 ** rng.integers(-3, 4, size)])
+        singular = thin @ thin.T
+        with pytest.raises(ValueError, match="cov must be positive definite"):
+            validation.covariance("cov", singular)
+        near = (singular + 1e-10 * np.trace(singular) * np.eye(size)) * units
+        np.linalg.cholesky(validation.covariance("cov", near))

@@ -144,7 +144,8 @@ def covariance(name, value, dim=None, *, shape=None, singular=False):
     units = np.where(std > 0, std, 1.0)
     correlation = array / units[..., :, None] / units[..., None, :]  # free of units
     smallest = np.linalg.eigvalsh(correlation).min()
-    if not smallest > (-1e-8 if singular else 0) or (std.min() < SMALLEST and not singular):
+    rounding = 4 * size * np.finfo(float).eps  # of a singular matrix's zero, which may come out > 0
+    if not smallest > (-1e-8 if singular else rounding) or (std.min() < SMALLEST and not singular):
         smallest = np.linalg.eigvalsh(array).min()
         wanted = "positive semi-definite" if singular else "positive definite"
         raise ValueError(f"{name} must be {wanted}, got a smallest eigenvalue of {smallest:g}")
