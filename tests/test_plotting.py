@@ -87,8 +87,6 @@ def line_colors(source):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_lines_of_the_figures_stand_out_from_white(path):
-    if path.name.startswith("10_"):
-        pytest.skip("two grey lines of 10 are still too light: cells 62 and 126")
     for index, cell in enumerate(nbformat.read(path, as_version=4).cells):
         if cell.cell_type == "code":
             for name, color in line_colors(cell.source):
