@@ -73,25 +73,35 @@ LINES |= {"vlines", "plot_contours", "plot_ellipse"}
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
 
 
-def line_colors(source):
-    """(method, colour) of each line that the code draws in a colour that it names."""
+TEXTS = {"text", "annotate", "set_title", "suptitle", "set_xlabel", "set_ylabel", "clabel"}
+
+
+def named_colors(source, methods):
+    """(method, colour) of each of these calls that names its colour, as text or in COLORS."""
     code = "\n".join(line for line in source.splitlines() if not line.startswith(("%", "!")))
     for call in ast.walk(ast.parse(code)):
         name = getattr(getattr(call, "func", None), "attr", getattr(call, "func", None))
         name = getattr(name, "id", name)
-        for keyword in call.keywords if isinstance(call, ast.Call) and name in LINES else []:
+        for keyword in call.keywords if isinstance(call, ast.Call) and name in methods else []:
             value = getattr(keyword.value, "value", None)
-            if keyword.arg in ("color", "colors", "c", "ecolor") and isinstance(value, str):
+            if keyword.arg not in ("color", "colors", "c", "ecolor"):
+                continue
+            if isinstance(value, str):
                 yield name, value
+            elif "COLORS[" in ast.unparse(keyword.value):
+                index = getattr(getattr(keyword.value, "slice", None), "value", None)
+                chosen = plotting.COLORS if index is None else [plotting.COLORS[index]]
+                yield from ((name, color) for color in chosen)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_lines_of_the_figures_stand_out_from_white(path):
+@pytest.mark.parametrize(("methods", "least"), [(LINES, 3), (TEXTS, 4.5)], ids=["lines", "texts"])
+def test_lines_and_texts_of_the_figures_stand_out_from_white(path, methods, least):
     for index, cell in enumerate(nbformat.read(path, as_version=4).cells):
         if cell.cell_type == "code":
-            for name, color in line_colors(cell.source):
+            for name, color in named_colors(cell.source, methods):
                 ratio = 1.05 / (luminance(color) + 0.05)
-                assert ratio >= 3 or color == "white", f"cell {index}: {name} in {color}"
+                assert ratio >= least or color == "white", f"cell {index}: {name} in {color}"
 
 
 def test_plot_densities_draws_the_densities_themselves(ax):
