@@ -172,7 +172,7 @@ def expected_anew(text, names, helper):
 
     def see_close(number, value, expected, **options):
         try:
-            return close(value, expected, rel=1e-5, tol=1e-9)
+            return close(value, expected, rel=min(1e-5, options.get("rel", 1e-5)), tol=1e-9)
         except AssertionError:
             edits.replace(written(seen.met[number].args[1], text), literal(plain(value)))
             return True
