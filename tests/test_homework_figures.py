@@ -63,7 +63,7 @@ def test_hw3s_figure_of_four_fits_shows_what_their_weights_give():
 
 
 def test_hw4s_figure_of_latent_dimensions_shows_what_the_model_answer_gives():
-    """By another course of training than the figure's: to half a nat, and four dimensions."""
+    """By another course of training than the figure's: to 0.6 nats, and four dimensions."""
     shown = dict(zip((1, 2, 4, 8, 16, 32), packed_numbers("hw4", "hw4-07a-show").T, strict=True))
     cells = {c["metadata"]["nbgrader"]["grade_id"]: c["source"] for c in tables.cells_of("hw4")}
     setup = re.sub(r"sys.modules.*", "", cells["hw4-00-setup"])
