@@ -5,9 +5,12 @@ sliders drawn in advance) is added here, to a copy.
 """
 
 import re
+import sys
 from pathlib import Path
 
-import nbformat
+# Through nbformat, jsonschema builds grammars of web addresses if it can: 2.5 s, and no use here.
+sys.modules.setdefault("rfc3987_syntax", None)
+import nbformat  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))

@@ -25,6 +25,14 @@ const observer = new MutationObserver(() => {
 });
 observer.observe(cell, {subtree: true, childList: true, attributes: true});
 """
+# Whether the last image of the cell is another than when this was last asked.
+CHANGED = """
+const images = document.querySelectorAll(arguments[0])[arguments[1]]
+    .querySelectorAll('.jp-OutputArea img');
+const now = images[images.length - 1]?.src, changed = now !== window.lastSeen;
+window.lastSeen = now;
+return changed;
+"""
 
 
 class Page:
@@ -38,8 +46,9 @@ class Page:
         until(lambda: self.ask(ready), f"{name} to open")
         cells = f"return {NOTEBOOK}.content.widgets.length > 2 && {NOTEBOOK}.content.widgets.length"
         count = until(lambda: self.ask(cells), "cells")
+        shown = "return document.querySelectorAll(arguments[0]).length"
+        until(lambda: self.ask(shown, CELLS) == count, f"all {count} cells")
         self.find_cells = lambda: browser.find_elements("css selector", CELLS)
-        until(lambda: len(self.find_cells()) == count, f"all {count} cells")
 
     def ask(self, script, *arguments):
         return self.browser.execute_script(script, *arguments)
@@ -122,11 +131,11 @@ class Page:
 
     def settle(self, cell):
         """Wait until the picture has stopped changing."""
-        last, since = self.picture(cell), time.monotonic()
+        since = time.monotonic()
         while time.monotonic() - since < 0.2:
+            if self.ask(CHANGED, CELLS, cell):
+                since = time.monotonic()
             time.sleep(0.05)
-            if (now := self.picture(cell)) != last:
-                last, since = now, time.monotonic()
 
     def move_all(self, cell):
         """Each slider of the cell to its low end, its high end and the middle: milliseconds."""

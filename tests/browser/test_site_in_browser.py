@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -27,7 +28,7 @@ OFFLINE = ("--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networ
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory):
+def site(tmp_path_factory, small_digits):
     """The site in VI_SITE, or one that is built here with a few places of every slider.
 
     Workers that run side by side share one.
@@ -40,7 +41,8 @@ def site(tmp_path_factory):
     with FileLock(folder / "site.lock"):
         html = folder / "site" / "html"
         if not (html / ".nojekyll").exists():  # the last thing that a build writes
-            build.build(folder / "site", folder / "frames", "draft")
+            with mock.patch.dict(os.environ, small_digits, clear=True):
+                build.build(folder / "site", folder / "frames", "draft")
     return html
 
 
@@ -94,13 +96,16 @@ def move(browser, picture, knob, key):
     return None if said == knob.get_attribute("aria-valuetext") else f"it says {said!r}"
 
 
-def slider_problems(browser):
-    """Move every slider of the page by keyboard, to both ends and on; list what is wrong."""
+def slider_problems(browser, groups=None):
+    """Move every slider of the page by keyboard, to both ends and on; list what is wrong.
+
+    groups : how many groups of sliders, the first ones; all if None
+    """
     from selenium.webdriver.common.keys import Keys
 
     unfold(browser)  # a prediction hides its output, and the sliders in it
     problems = []
-    for number, group in enumerate(elements(browser, ".sliders")):
+    for number, group in enumerate(elements(browser, ".sliders")[:groups]):
         picture = group.find_element("css selector", "img")
         for knob in group.find_elements("css selector", "input[type=range]"):
             browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", knob)
@@ -115,36 +120,6 @@ def unfold(browser):
     browser.execute_script(
         "document.querySelectorAll('details:not(.choice)').forEach(d => { d.open = true; })"
     )
-
-
-@pytest.mark.parametrize("path", pages.NOTEBOOKS, ids=lambda path: path.name)
-def test_a_page_is_read_without_a_network_its_maths_set_and_its_sliders_move(
-    read, screenshots, path
-):
-    browser = read(f"{path.stem}.html")
-    counts = browser.execute_script(
-        "return [document.querySelectorAll('.math').length,"
-        " document.querySelectorAll('.math mjx-container').length,"
-        " document.querySelectorAll('mjx-merror, [data-mjx-error]').length]"
-    )
-    assert counts[0] == counts[1] > 20 and counts[2] == 0, counts
-    text = browser.execute_script(
-        "const page = document.querySelector('article').cloneNode(true);"
-        "page.querySelectorAll('pre, code, mjx-container').forEach(e => e.remove());"
-        "return page.textContent"
-    )
-    assert re.findall(r".{0,30}(?:\$\S|\\[a-zA-Z]{2}|\*\*\w).{0,30}", text) == []
-    browser.save_screenshot(str(screenshots / f"site-{path.stem}.png"))
-    cells = {cell.id for cell in pages.explore_cells(pages.read(path))}
-    shown = [g.get_attribute("data-frames") for g in elements(browser, ".sliders")]
-    assert {frames.rsplit("/", 1)[1].rsplit("-", 1)[0] for frames in shown} == cells
-    assert slider_problems(browser) == []
-    for number, group in enumerate(elements(browser, ".sliders")):
-        group.screenshot(str(screenshots / f"site-{path.stem}-sliders-{number}.png"))
-    addresses = requested(browser)
-    assert any("tex-svg-full.js" in a for a in addresses)
-    assert [a for a in addresses if not a.startswith(("file:", "data:", "chrome"))] == []
-    assert [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"] == []
 
 
 def test_missing_pictures_of_a_slider_are_noticed(read, site, tmp_path):
@@ -223,16 +198,62 @@ PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_a_page_has_contrast_in_both_themes_fits_a_phone_and_its_choices_open(
+def test_a_page_without_a_network_is_typeset_moves_has_contrast_and_fits_a_phone(
     read, screenshots, name
 ):
     browser = read(f"{name}.html")
+    nothing_is_left_unset(browser)
+    browser.save_screenshot(str(screenshots / f"site-{name}.png"))
+    choices_open_their_explanations(browser)
+    for path in pages.NOTEBOOKS:
+        if path.stem == name:
+            all_sliders_are_there_and_move(browser, path)
+    for number, group in enumerate(elements(browser, ".sliders")):
+        group.screenshot(str(screenshots / f"site-{name}-sliders-{number}.png"))
+    texts_have_contrast_in_both_themes(browser)
+    browser.save_screenshot(str(screenshots / f"site-{name}-dark.png"))
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+    wide = browser.execute_script("return document.documentElement.scrollWidth")
+    assert wide <= 391, f"{wide} pixels wide on a phone"
+    addresses = requested(browser)
+    assert any("tex-svg-full.js" in a for a in addresses)
+    assert [a for a in addresses if not a.startswith(("file:", "data:", "chrome"))] == []
+    assert [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"] == []
+
+
+def nothing_is_left_unset(browser):
+    """All formulas are typeset, and no dollar sign, command or mark of bold stays in the text."""
+    counts = browser.execute_script(
+        "return [document.querySelectorAll('.math').length,"
+        " document.querySelectorAll('.math mjx-container').length,"
+        " document.querySelectorAll('mjx-merror, [data-mjx-error]').length]"
+    )
+    assert counts[0] == counts[1] > 20 and counts[2] == 0, counts
+    text = browser.execute_script(
+        "const page = document.querySelector('article').cloneNode(true);"
+        "page.querySelectorAll('pre, code, mjx-container').forEach(e => e.remove());"
+        "return page.textContent"
+    )
+    assert re.findall(r".{0,30}(?:\$\S|\\[a-zA-Z]{2}|\*\*\w).{0,30}", text) == []
+
+
+def choices_open_their_explanations(browser):
     for choice in elements(browser, "details.choice.right"):
         browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", choice)
         assert not browser.execute_script(CHOSEN, choice)
         choice.find_element("css selector", "summary").click()
         assert "Right." in choice.text
         until(lambda c=choice: browser.execute_script(CHOSEN, c), "the explanation")
+
+
+def all_sliders_are_there_and_move(browser, path):
+    cells = {cell.id for cell in pages.explore_cells(pages.read(path))}
+    shown = [g.get_attribute("data-frames") for g in elements(browser, ".sliders")]
+    assert {frames.rsplit("/", 1)[1].rsplit("-", 1)[0] for frames in shown} == cells
+    assert slider_problems(browser) == []
+
+
+def texts_have_contrast_in_both_themes(browser):
     browser.execute_script(
         "document.querySelectorAll('details').forEach(d => { d.open = true; });"
         "const style = document.createElement('style');"
@@ -242,25 +263,15 @@ def test_a_page_has_contrast_in_both_themes_fits_a_phone_and_its_choices_open(
         browser.execute_script("document.documentElement.dataset.theme = arguments[0]", theme)
         assert browser.execute_script(LEAST_CONTRASTS) == [], theme
     assert browser.execute_script(NOT_ON_WHITE) == []
-    browser.save_screenshot(str(screenshots / f"site-{name}-dark.png"))
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
-    wide = browser.execute_script("return document.documentElement.scrollWidth")
-    assert wide <= 391, f"{wide} pixels wide on a phone"
 
 
 def test_a_reader_with_nothing_but_the_folder(read, site, screenshots):
-    """Read 01, move its sliders, open a solution, switch to dark, search, print the cheat sheet."""
+    """Read 01, open a solution, move its sliders, switch to dark, search, print the cheat sheet."""
     browser = read("index.html")
     elements(browser, f"article a[href*='{FIRST}']")[0].click()
     until(lambda: FIRST in browser.current_url, "the page of 01")
     browser = read(f"{FIRST}.html")
     browser.save_screenshot(str(screenshots / "walk-1-read.png"))
-    assert slider_problems(browser) == []
-    group = elements(browser, ".sliders")[0]
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", group)
-    browser.save_screenshot(str(screenshots / "walk-2-sliders.png"))
-
-    browser = read(f"{FIRST}.html")
     cell = elements(browser, ".tag_solution")[0]
     code = cell.find_element("css selector", "pre")
     assert not code.is_displayed()
@@ -270,7 +281,12 @@ def test_a_reader_with_nothing_but_the_folder(read, site, screenshots):
     fold.send_keys("\ue007")  # Enter: a click misses while pictures above still come
     until(code.is_displayed, "the solution to open")
     assert code.text.startswith("# Solution")
-    browser.save_screenshot(str(screenshots / "walk-3-solution.png"))
+    browser.save_screenshot(str(screenshots / "walk-2-solution.png"))
+
+    assert slider_problems(browser, groups=1) == []
+    group = elements(browser, ".sliders")[0]
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", group)
+    browser.save_screenshot(str(screenshots / "walk-3-sliders.png"))
 
     ground = "return getComputedStyle(document.body).backgroundColor"
     grounds = {}

@@ -8,5 +8,5 @@ def until(question, what, seconds=180):
     deadline = time.monotonic() + seconds
     while not (answer := question()):
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.02)
+        time.sleep(0.05)
     return answer
