@@ -144,7 +144,7 @@ def main(rounds):
                 images, test, -91.5, [(1, 100, 1e-2), (2, 200, 1e-2)], **residual
             ),
             "page model to -83.6": ours_seconds(
-                images, test, -83.6, [(4, 400, 1.6e-2), (5, 500, 1.4e-2)], **residual
+                images, test, -83.6, [(4, 400, 1.2e-2), (5, 500, 1.4e-2)], **residual
             ),
             "lean loader to -91.5": customary_seconds(Lean(grey), test, -91.5),
             "shipped loader to -91.5": customary_seconds(Shipped(grey), test, -91.5),
