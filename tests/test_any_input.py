@@ -134,6 +134,7 @@ def seeded(test):
 @pytest.mark.parametrize("name", sorted(RECIPES))
 @seeded
 def test_a_right_input_gets_a_finite_answer_that_obeys_its_law(name, seed, folder):
+    plt.close("all")  # the figures of the example before
     recipe, given = RECIPES[name], RECIPES[name].make(Draw(seed, folder))
     before = {key: copy.deepcopy(numbers(value)) for key, value in given.items()}
     try:
@@ -177,6 +178,7 @@ def test_a_wrong_input_is_refused_by_name_and_nothing_becomes_nan(name, seed, fo
 
 def attempt(name, recipe, seed, folder, key, label, other, refuse):
     """What is wrong with the answer to one odd argument, in one line; None if nothing is."""
+    plt.close("all")  # the figures of the attempt before
     given = recipe.make(Draw(seed, folder)) | {key: other}
     names = [recipe.says.get(k, k) for k in ([key] if refuse else given)]
     before, call = copy.deepcopy(numbers(other)), f"{name}({key}={label})"
