@@ -8,7 +8,8 @@ import subprocess
 import pytest
 
 pytest.importorskip("nbgrader")
-from homework import tiny
+from homework import tables, tiny
+from nbformat.v4 import new_markdown_cell
 
 ESCAPE = """
 import ctypes, os
@@ -198,6 +199,22 @@ def test_feedback_tells_nothing_of_what_hidden_checks_pass_in(course):
 def test_feedback_names_hidden_checks_with_their_points(course):
     page = (course / "feedback/leaks/hw9/hw9.html").read_text(encoding="utf-8")
     assert "0/3 another number (hidden)" in page and "0/4 in all" in page
+
+
+def test_a_comment_that_quotes_an_answer_is_made_safe_in_feedback(monkeypatch):
+    monkeypatch.syspath_prepend(tables.COURSE)
+    from careful_feedback import HideTests
+
+    for comment, said in (
+        (
+            "You wrote <img src=x onerror=alert(1)>: **no**",
+            "&lt;img src=x onerror=alert(1)>: **no**",
+        ),
+        ("$a<b$, <b>good</b>", "$a<b$, <b>good</b>"),
+    ):
+        cell = new_markdown_cell("", metadata={"nbgrader": {"comment": comment}})
+        shown, _ = HideTests().preprocess_cell(cell, {}, 0)
+        assert said in shown.metadata["nbgrader"]["comment"]
 
 
 def test_a_figure_of_the_assignment_makes_its_names_and_shows_the_picture_of_the_source(course):

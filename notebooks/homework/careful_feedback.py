@@ -7,6 +7,7 @@ from nbformat.v4 import new_output
 from nbgrader import utils
 from nbgrader.preprocessors import NbGraderPreprocessor
 from reports import total_of
+from safe_display import safe_markdown
 from traitlets import List
 
 HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS[^\n]*\n?", re.M | re.S)
@@ -29,6 +30,9 @@ class HideTests(NbGraderPreprocessor):
     display_data_priority = List().tag(config=True)  # nbconvert sets it and warns where it is not
 
     def preprocess_cell(self, cell, resources, index):
+        about = cell.metadata.get("nbgrader", {})
+        if about.get("comment"):  # it may quote what was made safe in the answer
+            about["comment"] = safe_markdown(about["comment"])
         if cell.cell_type != "code":
             return cell, resources
         if utils.is_grade(cell):

@@ -65,7 +65,7 @@ class Marks:
             if time.monotonic() > self.door.limit:
                 raise TooSlow
         except (TooSlow, MemoryError) as error:
-            kind = f"stopped after {self.limit:g} s"
+            kind = f"stopped after {self.limit:.3g} s"
             message = kind if isinstance(error, TooSlow) else "out of memory"
             self.limit = min(self.limit, HURRY, max(self.limit / 6, 1))
         except (KernelLost, AssertionError) as error:
