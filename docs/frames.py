@@ -1,11 +1,9 @@
 """Draw a notebook's sliders in advance, at a grid of their places.
 
-    python docs/frames.py notebooks/01_kl_divergence.ipynb FOLDER [--draft]
-
-runs the cells of the notebook up to its last `explore`, with `explore` replaced by a recorder that
-calls the same draw at every place of the grid. FOLDER then holds one WebP picture a place and
-sliders.json; sliders.py makes from it what the page shows and _static/sliders.js moves. --draft
-runs only the cells that the sliders need, and draws each slider's ends and start.
+record runs the cells of the notebook up to its last `explore`, with `explore` replaced by a
+recorder that calls the same draw at every place of the grid. The folder then holds one WebP picture
+a place and sliders.json; sliders.py makes from it what the page shows and _static/sliders.js moves.
+A draft runs only the cells that the sliders need, and draws each slider's ends and start.
 """
 
 import io
@@ -148,7 +146,10 @@ def store(figure, file):
 
 
 def record(path, folder, draft=False):
-    """Run the notebook's cells up to its last slider in this process; fill the folder."""
+    """Run the notebook's cells up to its last slider in this process; fill the folder.
+
+    Names and settings stay: for a process that does nothing else (sliders.draw_in_advance).
+    """
     matplotlib.use("agg")
     notebook = pages.read(path)
     last = pages.explore_cells(notebook)[-1].id
@@ -174,7 +175,3 @@ def record(path, folder, draft=False):
     manifest = {"groups": recorder.groups, "made_with": made_with}
     manifest = json.dumps(manifest, ensure_ascii=False, indent=1)
     (recorder.folder / "sliders.json").write_text(manifest, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    record(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve(), "--draft" in sys.argv[3:])

@@ -30,7 +30,7 @@ def names(source):
     """(made, read): the global names that the code binds, and those that it finds bound."""
     lines = ["" if line.startswith(("%", "!")) else line for line in source.splitlines()]
     made, read = set(), set()
-    for statement in ast.parse("\n".join(lines)).body:
+    for statement in steps(ast.parse("\n".join(lines)).body):
         top = symtable.symtable(ast.unparse(statement), "cell", "exec")
         for table in tables(top):
             for symbol in table.get_symbols():
@@ -45,6 +45,18 @@ def names(source):
             if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
         }
     return made, read
+
+
+def steps(body):
+    """The statements; of a loop or a with statement first its head, and then those inside."""
+    for statement in body:
+        if isinstance(statement, ast.For | ast.With):
+            inside = statement.body + getattr(statement, "orelse", [])
+            statement.body, statement.orelse = [ast.Pass()], []
+            yield statement
+            yield from steps(inside)
+        else:
+            yield statement
 
 
 def tables(table):

@@ -1,19 +1,27 @@
 """The pictures of the sliders: kept between builds, shown without a kernel."""
 
+import contextlib
 import hashlib
 import html as markup
 import json
+import multiprocessing
 import os
 import re
 import shutil
-import subprocess
 import sys
+import traceback
 from importlib.metadata import version
 from pathlib import Path
 
 import pages
 
 FRAMES = Path(__file__).with_name("frames.py")
+# On Linux a notebook's process is a copy of one that has imported what most of them need, which
+# takes longer than their few pictures. Elsewhere a copy is not safe, and each imports for itself.
+PROCESSES = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+DEAR = ("IPython", "ipywidgets", "matplotlib.pyplot", "scipy.stats", "sklearn.datasets", "torch")
+if sys.platform == "linux":
+    PROCESSES.set_forkserver_preload(list(DEAR))
 
 
 def key(notebook, made_with):
@@ -55,15 +63,35 @@ def draw_in_advance(path, cache, draft=False):
     folder, notebook = cache / path.stem, pages.read(path)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    command = [sys.executable, str(FRAMES), str(path), str(folder), *["--draft"] * draft]
-    environment = {**os.environ, "MPLBACKEND": "agg"}
-    run = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if run.returncode:
-        words = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr)
+    log = folder / "log"
+    process = PROCESSES.Process(target=_record, args=(path, folder, draft, log, dict(os.environ)))
+    process.start()
+    process.join()
+    if process.exitcode:
+        words = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8"))
         raise SystemExit(f"{path.name}: the sliders could not be drawn\n{words[-3000:]}")
+    log.unlink()
     made_with = json.loads((folder / "sliders.json").read_text(encoding="utf-8"))["made_with"]
     (folder / "key").write_text("draft" if draft else key(notebook, made_with))
     return folder
+
+
+def _record(path, folder, draft, log, environment):
+    """What a process does: frames.record in the environment of the build; what it says is kept."""
+    os.environ.clear()
+    os.environ.update(environment)
+    with (
+        log.open("w", encoding="utf-8") as said,
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+    ):
+        try:
+            import frames
+
+            frames.record(path, folder, draft)
+        except BaseException:
+            traceback.print_exc()
+            sys.exit(1)
 
 
 def html(folder, address, alts):

@@ -409,13 +409,20 @@ def test_a_cell_is_needed_for_what_it_binds_and_only_while_that_is_read():
         "scale = 2",
         "y = 5",  # f has a y of its own
         "scale += 1",
-        "controls = explore(f, a=(0, 1, 1, 0))",
+        "i, axis = 0, 1",  # bound by the heads of the loops before it is read
+        "for i in range(3):\n    for axis in 'ab':\n        z = axis * i\nelse:\n    w = i",
+        "controls = explore(f, a=(0, z, w, 0))",
         "x = 3",
     ]
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     notebook = nbformat.v4.new_notebook(cells=cells)
     # scale is bound after f is made, so it is not found: a name missed raises when the cells run
-    assert needed.needed_cells(notebook) == [0, 2, 3, 7]
+    assert needed.needed_cells(notebook) == [0, 2, 3, 8, 9]
+
+
+def test_a_loop_that_reads_what_its_head_binds_needs_it():
+    made, read = needed.names("for x in x:\n    total += x\nwith open(y) as y:\n    y.read()")
+    assert (made, read) == ({"x", "total", "y"}, {"x", "total", "open", "y"})
 
 
 # --- slides -------------------------------------------------------------------------------------

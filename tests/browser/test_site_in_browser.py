@@ -22,7 +22,7 @@ import pages  # noqa: E402
 from filelock import FileLock  # noqa: E402
 from waiting import until  # noqa: E402
 
-FIRST = "01_kl_divergence"
+FIRST, SHORTEST = "01_kl_divergence", "00_start_here"
 PLACES = [*(path.stem for path in pages.NOTEBOOKS), "cheatsheet", "glossary"]
 OFFLINE = ("--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking")
 
@@ -59,14 +59,18 @@ def read(make_browser, site):
             started.append(make_browser(*OFFLINE, watch=True))
         (browser,) = started
         browser.get(f"{folder.as_uri()}/{name}")
-        browser.execute_async_script(
-            "const done = arguments[0]; const ready = () => window.MathJax?.startup?.promise"
-            " ? MathJax.startup.promise.then(() => done()) : setTimeout(ready, 50);"
-            " document.querySelector('.math') ? ready() : done();"
-        )
+        formulas_are_set(browser)
         return browser
 
     return read
+
+
+def formulas_are_set(browser):
+    browser.execute_async_script(
+        "const done = arguments[0]; const ready = () => window.MathJax?.startup?.promise"
+        " ? MathJax.startup.promise.then(() => done()) : setTimeout(ready, 50);"
+        " document.querySelector('.math') ? ready() : done();"
+    )
 
 
 def elements(browser, css):
@@ -125,12 +129,12 @@ def unfold(browser):
 def test_missing_pictures_of_a_slider_are_noticed(read, site, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(site, broken, ignore=shutil.ignore_patterns("*.ipynb"))
-    page = (broken / f"{FIRST}.html").read_text(encoding="utf-8")
+    page = (broken / f"{SHORTEST}.html").read_text(encoding="utf-8")
     start = re.search(r'data-frames="([^"]+)".*?src="([^"]+)"', page)
     for picture in broken.glob(start[1] + "-*.webp"):
         if picture.name != Path(start[2]).name:
             picture.unlink()
-    browser = read(f"{FIRST}.html", broken)
+    browser = read(f"{SHORTEST}.html", broken)
     problems = slider_problems(browser)
     assert problems and all(problem.startswith("group 0") for problem in problems)
     group = elements(browser, ".sliders")[0]
@@ -270,7 +274,7 @@ def test_a_reader_with_nothing_but_the_folder(read, site, screenshots):
     browser = read("index.html")
     elements(browser, f"article a[href*='{FIRST}']")[0].click()
     until(lambda: FIRST in browser.current_url, "the page of 01")
-    browser = read(f"{FIRST}.html")
+    formulas_are_set(browser)
     browser.save_screenshot(str(screenshots / "walk-1-read.png"))
     cell = elements(browser, ".tag_solution")[0]
     code = cell.find_element("css selector", "pre")
