@@ -1,7 +1,7 @@
 """A headless browser of the system, driven by selenium; without either the tests are skipped.
 
-Every test starts its own, with a profile of its own: what one test chooses (a theme, an open
-notebook) never meets another.
+A worker keeps its browsers; every test has a tab of its own and finds nothing stored: what one test
+chooses (a theme, an open notebook) never meets another.
 """
 
 import os
@@ -32,21 +32,36 @@ def small_digits(tmp_path_factory):
     return {**kept, "XDG_CACHE_HOME": cache, "HTTP_PROXY": NOWHERE, "HTTPS_PROXY": NOWHERE}
 
 
+@pytest.fixture(scope="session")
+def browsers():
+    """The browsers that run: (arguments, watch) -> selenium's driver."""
+    running = {}
+    yield running
+    for browser in running.values():
+        browser.quit()
+
+
 @pytest.fixture
-def make_browser():
-    """Start browsers: make_browser(*arguments, watch=False) -> selenium's driver.
+def make_browser(browsers):
+    """make_browser(*arguments, watch=False) -> selenium's driver, as a browser just started.
 
     watch : keep what the page asks for from the network, for requested()
-    All end with the test; each has a new, empty profile.
+    A second call with the same arguments closes what the first has open.
     """
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    from selenium.common.exceptions import WebDriverException
+
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     driver = shutil.which("chromedriver")
     if not (program and driver):
         pytest.skip(f"no browser here: {' or '.join(BROWSERS)}, and chromedriver, are looked for")
-    started = []
 
     def start(*arguments, watch=False):
+        if (arguments, watch) in browsers:
+            try:
+                return as_new(browsers[arguments, watch])
+            except WebDriverException:  # it broke down in another test
+                browsers.pop((arguments, watch)).quit()
         options = webdriver.ChromeOptions()
         options.binary_location = program
         logged = {"browser": "ALL", **({"performance": "ALL"} if watch else {})}
@@ -60,13 +75,27 @@ def make_browser():
         ):
             options.add_argument(argument)
         service = webdriver.ChromeService(executable_path=driver)
-        started.append(webdriver.Chrome(options=options, service=service))
-        started[-1].set_script_timeout(300)  # a page that sets its maths on a busy computer
-        return started[-1]
+        browser = browsers[arguments, watch] = webdriver.Chrome(options=options, service=service)
+        browser.set_script_timeout(300)  # a page that sets its maths on a busy computer
+        return browser
 
-    yield start
-    for browser in started:
-        browser.quit()
+    return start
+
+
+def as_new(browser):
+    """The browser with one new tab, nothing stored, and empty logs."""
+    old = browser.window_handles
+    new = browser.execute_cdp_cmd("Target.createTarget", {"url": "about:blank"})["targetId"]
+    for tab in old:
+        browser.switch_to.window(tab)
+        browser.close()
+    browser.switch_to.window(new)
+    everything = {"origin": "*", "storageTypes": "all"}
+    browser.execute_cdp_cmd("Storage.clearDataForOrigin", everything)
+    browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    for kind in browser.log_types:
+        browser.get_log(kind)
+    return browser
 
 
 @pytest.fixture(scope="session")

@@ -143,7 +143,7 @@ def test_missing_pictures_of_a_slider_are_noticed(read, site, tmp_path):
 
 
 def test_without_javascript_the_start_picture_stays_and_no_dead_slider_is_shown(make_browser, site):
-    browser = make_browser("--host-resolver-rules=MAP * ~NOTFOUND")
+    browser = make_browser(*OFFLINE, watch=True)
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     browser.get((site / f"{FIRST}.html").as_uri())
     for group in elements(browser, ".sliders"):
