@@ -1,11 +1,18 @@
 """What nbval needs beyond its options: quiet threads, and a dead kernel noticed at once."""
 
 import os
+import sys
 import time
 from queue import Empty
 
 import pytest
-from nbval.kernel import RunningKernel
+
+# Through nbval, jsonschema builds grammars of web addresses if it can: 2 s a process, and no use
+# here. So pyproject.toml keeps pytest from loading nbval first (-p no:nbval).
+sys.modules.setdefault("rfc3987_syntax", None)
+from nbval.kernel import RunningKernel  # noqa: E402
+
+pytest_plugins = ["nbval.plugin"]
 
 # Two workers with one thread each beat two workers that fight for the same cores.
 if "PYTEST_XDIST_WORKER" in os.environ:
