@@ -126,6 +126,22 @@ def unfold(browser):
     )
 
 
+def test_a_browser_is_as_new_for_every_test_whatever_the_last_one_left(make_browser, site):
+    from selenium.common.exceptions import WebDriverException
+
+    address = (site / "genindex.html").as_uri()
+    for last in ("stored", "crashed", "nothing"):
+        browser = make_browser(*OFFLINE, watch=True)
+        assert requested(browser) == [] and len(browser.window_handles) == 1
+        browser.get(address)
+        assert browser.execute_script("return localStorage.getItem('left')") is None
+        if last == "stored":
+            browser.execute_script("localStorage.setItem('left', 1); open('about:blank')")
+        elif last == "crashed":
+            with pytest.raises(WebDriverException, match="crashed"):
+                browser.get("chrome://crash")
+
+
 def test_missing_pictures_of_a_slider_are_noticed(read, site, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(site, broken, ignore=shutil.ignore_patterns("*.ipynb"))
