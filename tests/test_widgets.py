@@ -15,6 +15,7 @@ import matplotlib.image
 import matplotlib.pyplot as plt
 
 from vi_helpers import widgets
+from vi_helpers._kept_ticks import KeptTicks
 
 
 class Handle:
@@ -40,7 +41,7 @@ def shown(monkeypatch):
         return None
 
     monkeypatch.setattr(widgets, "display", display)
-    monkeypatch.setattr(widgets, "_bundle", lambda figure, text=None: figure)
+    monkeypatch.setattr(widgets, "_bundle", lambda figure, text=None, kept=None: figure)
     return handle
 
 
@@ -136,6 +137,114 @@ def test_a_drawing_that_adds_axes_at_some_values_gets_a_layout_of_its_own(shown)
     controls["k"].value = 2
     fresh = widgets.picture(draw, {"k": 2})
     np.testing.assert_allclose(pixels(shown.pictures[-1]), pixels(fresh), atol=0.05)
+
+
+def styled(k, ax):
+    for label in ax.get_xticklabels()[k : k + 1]:
+        label.set_weight("bold")
+
+
+def spined(k, ax):
+    ax.spines["left"].set_position(("outward", 10 * k))
+
+
+def scaled(k, ax):
+    ax.set_yscale("symlog", linthresh=0.1 + k)
+
+
+def twinned(k, ax):
+    ax.twinx().plot([0, 1], [1, 3 + k])
+
+
+def worded(k, ax):
+    ax.xaxis.set_major_formatter(lambda place, _: f"{place:.{k}f}")
+
+
+# What a draw may do to its axes at k = 1 that it does not at k = 0, or does otherwise.
+ON_THE_AXES = {
+    "nothing": lambda k, ax: None,
+    "title and legend": lambda k, ax: (ax.set_title(f"k = {k}"), ax.legend([f"line {k}"])),
+    "limits": lambda k, ax: ax.set_xlim(0, 1 + k),
+    "inverted": lambda k, ax: ax.set_xlim(k, 1 - k),
+    "limits beyond fixed ticks": lambda k, ax: ax.set(xticks=[0, 0.5], xlim=(0, 1 + k)),
+    "label": lambda k, ax: ax.set_xlabel("xy"[k]),
+    "size of a label": lambda k, ax: ax.set_xlabel("x", fontsize=9 + k),
+    "place of a label": lambda k, ax: ax.set_xlabel("x", loc=("left", "right")[k]),
+    "distance of a label": lambda k, ax: ax.set_xlabel("x", labelpad=2 + 3 * k),
+    "side of a label": lambda k, ax: (
+        ax.set_ylabel("y"),
+        ax.yaxis.set_label_position(("left", "right")[k]),
+    ),
+    "side of the ticks": lambda k, ax: ax.yaxis.set_ticks_position(("left", "right")[k]),
+    "ticks": lambda k, ax: ax.set_xticks([0, 0.5 + k / 4]),
+    "words of ticks": lambda k, ax: ax.set_xticks([0, 1], ["no", ("yes", "maybe")[k]]),
+    "a formatter": worded,
+    "turned ticks": lambda k, ax: ax.tick_params(labelrotation=45 * k),
+    "one bold tick": styled,
+    "minor ticks": lambda k, ax: ax.minorticks_on() if k else None,
+    "place of minor ticks": lambda k, ax: ax.set_xticks([0.1 + 0.2 * k], minor=True),
+    "length of minor ticks": lambda k, ax: (
+        ax.set_xticks([0.1], minor=True),
+        ax.tick_params(which="minor", length=2 + 4 * k),
+    ),
+    "grid": lambda k, ax: ax.grid(k == 1),
+    "grid always": lambda k, ax: ax.grid(True),
+    "ticks inside": lambda k, ax: ax.tick_params(direction="in"),
+    "scale": lambda k, ax: ax.set_yscale(("linear", "log")[k]),
+    "kind of a scale": scaled,
+    "shape": lambda k, ax: ax.set_aspect(1 + k),
+    "shape by limits": lambda k, ax: ax.set_aspect(1 + k, adjustable="datalim"),
+    "place": lambda k, ax: ax.set_position([0.2, 0.2 + 0.1 * k, 0.5, 0.5]),
+    "place of a spine": spined,
+    "second axis": twinned,
+    "no axes": lambda k, ax: ax.set_axis_off() if k else None,
+    "no x axis": lambda k, ax: ax.xaxis.set_visible(k == 0),
+    "ground": lambda k, ax: ax.figure.set_facecolor(("white", "0.9")[k]),
+    "words over the ticks": lambda k, ax: ax.text(0, -0.3, "xxxxxx", clip_on=False),
+    "categories": lambda k, ax: ax.barh(["a", "bc"[k]], [0.2, 0.1]),
+    "large numbers": lambda k, ax: ax.plot([0, 1], [1e8, 1e8 + 1 + k]),
+    "inset": lambda k, ax: ax.inset_axes([0.6, 0.1, 0.3, 0.3]).plot([0, 1 + k]),
+    "polar": lambda k, ax: ax.figure.add_axes([0.6, 0.6, 0.3, 0.3], polar=True).plot([0, 1 + k]),
+    "3D": lambda k, ax: ax.figure.add_axes([0.6, 0.6, 0.3, 0.3], projection="3d", azim=40 * k),
+    "colour bar": lambda k, ax: ax.figure.colorbar(ax.imshow([[0, 1 + k]]), ax=ax),
+}
+
+
+def kept_and_whole(name, k):
+    """The pixels at k by the ticks kept from k = 0, and those of the figure drawn whole."""
+
+    def draw(k, ax):
+        ax.plot([0.0, 0.3, 1.0], [0.1, 0.2 + 0.5 * k, 0.9])
+        ON_THE_AXES[name](k, ax)
+
+    start = widgets.picture(draw, {"k": 0}, figsize=(4.6, 3.1))
+    widgets.png(start)
+    kept = KeptTicks(start)
+    pixels = kept.picture(widgets.picture(draw, {"k": k}, figsize=(4.6, 3.1), like=start))
+    figure = widgets.picture(draw, {"k": k}, figsize=(4.6, 3.1), like=start)
+    figure.canvas.figure = figure
+    figure.canvas.draw()
+    return pixels, np.asarray(figure.canvas.buffer_rgba())
+
+
+@pytest.mark.parametrize("name", ON_THE_AXES)
+@pytest.mark.parametrize("k", [0, 1])
+def test_kept_ticks_give_the_picture_that_is_drawn_whole_or_none(name, k):
+    pixels, whole = kept_and_whole(name, k)
+    assert pixels is None or np.array_equal(pixels, whole)
+
+
+@pytest.mark.parametrize("name", ["nothing", "title and legend", "inset"])
+def test_ticks_are_kept_where_nothing_on_the_axes_changes(name):
+    assert kept_and_whole(name, 1)[0] is not None
+
+
+@pytest.mark.parametrize(
+    "name", ["label", "scale", "shape", "categories", "no axes", "a formatter"]
+)
+def test_ticks_are_kept_at_the_start_values_and_not_where_the_axes_change(name):
+    assert kept_and_whole(name, 0)[0] is not None
+    assert kept_and_whole(name, 1)[0] is None
 
 
 def test_the_stored_picture_is_a_png_of_the_whole_figure():

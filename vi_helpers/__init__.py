@@ -42,6 +42,7 @@ datasets.py         real and synthetic data                                     
                     (files, mirrors, hashes: _mnist_files.py, _idx_format.py, _download.py)
 plotting.py         figures on given axes                                            all
 widgets.py          sliders around a drawing function                                all
+                    (what stays as it is between moves: _kept_ticks.py)
 exercises.py        run the check of an exercise on an answer                        all
 environment.py      is everything installed?                                         00
 __main__.py         python -m vi_helpers: opens your own copies of the notebooks     00
