@@ -74,6 +74,14 @@ def pictures(cache, draw):
         return dict(zip(stems, several.map(folder, pages.NOTEBOOKS), strict=True))
 
 
+def link_or_copy(source, target):
+    """The same file at a second place, or a copy of it where that is another disk."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def prepare(source, static, cache, draw="all"):
     """Write the pages and lists that Sphinx reads, and into static what it need not touch."""
     source.mkdir(parents=True)
@@ -85,7 +93,7 @@ def prepare(source, static, cache, draw="all"):
         notebook = pages.read(path)
         shown, folder = {}, drawn[path.stem]
         if folder is not None:
-            shutil.copytree(folder, static / "frames" / path.stem, copy_function=os.link)
+            shutil.copytree(folder, static / "frames" / path.stem, copy_function=link_or_copy)
             alts = {c.id: c.metadata.get("alt", "") for c in notebook.cells}
             shown = sliders.html(folder, f"_static/frames/{path.stem}", alts)
         nbformat.write(pages.page(notebook, shown, named), source / path.name)

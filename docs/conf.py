@@ -43,9 +43,10 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-# The address is that of the git remote or of a setting (build.py); without one, no buttons.
+# The address is that of the git remote or of a setting (build.py). Colab opens what is on GitHub,
+# and other hosts stop the theme: elsewhere, as without an address, there are no buttons.
 repository = os.environ.get("COURSE_REPOSITORY", "")
-if repository:
+if repository.startswith("https://github.com/"):
     html_theme_options |= {
         "repository_url": repository,
         "repository_branch": os.environ.get("COURSE_BRANCH", "main"),

@@ -45,15 +45,21 @@ def all_values(control):
     return [(value, f"{value:g}") for value in values]
 
 
-def thin(count, start, wanted):
-    """At most `wanted` of range(count), evenly spread, both ends and the start among them."""
+def thin(count, start, wanted, also=None):
+    """At most `wanted` of range(count), evenly spread, both ends and the start among them.
+
+    also : one more that is kept, if there is room for it
+    """
     if wanted >= count:
         return list(range(count))
-    spread = np.linspace(0, count - 1, max(wanted, 2)).round().astype(int)
-    inner = min(range(1, len(spread) - 1), key=lambda i: abs(spread[i] - start), default=None)
-    if start not in spread and inner is not None:
-        spread[inner] = start
-    return sorted({int(i) for i in spread} | {start})
+    spread = np.linspace(0, count - 1, max(wanted, 2)).round().astype(int).tolist()
+    kept = {0, count - 1}
+    for place in [start] if also is None else [start, also]:
+        free = [i for i in spread if i not in kept]
+        if place not in spread and free:
+            spread[spread.index(min(free, key=lambda i: abs(i - place)))] = place
+        kept.add(place)
+    return sorted({*spread, start})
 
 
 def sizes(counts, most=MOST):
@@ -78,7 +84,8 @@ def grid(controls, most=MOST):
     wanted = sizes([len(v) for v in values.values()], most)
     axes = {}
     for (name, pairs), number in zip(values.items(), wanted, strict=True):
-        kept = thin(len(pairs), starts[name], number)
+        zero = next((i for i, (value, _) in enumerate(pairs) if value == 0), None)
+        kept = thin(len(pairs), starts[name], number, also=zero)  # where a text likes to look
         chosen, labels = zip(*(pairs[i] for i in kept), strict=True)
         axes[name] = (chosen, labels, kept.index(starts[name]), len(kept) < len(pairs))
     return axes

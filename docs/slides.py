@@ -99,6 +99,12 @@ def text_slides(source):
     return slides
 
 
+def links_between_decks(source):
+    """A link to a notebook leads to its slides; of one to another file the words stay."""
+    source = pages.LEAVES_THE_SITE.sub(r"\1", source)
+    return re.sub(r"\]\((\w+)\.ipynb[^)]*\)", r"](\1.html)", source)
+
+
 def code_html(source):
     small = " small" if len(source.splitlines()) > LINES else ""
     marked = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))
@@ -127,6 +133,7 @@ def cell_slides(cell, render):
         return []
     if cell.cell_type == "markdown":
         source = re.sub(r"</?details>|<summary>.*?</summary>", "", cell.source)
+        source = links_between_decks(source)
         if kind == "notes":
             return [(False, f'<aside class="notes">{render(source)}</aside>')]
         explained = "<summary>" in cell.source

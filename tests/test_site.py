@@ -29,6 +29,8 @@ import needed  # noqa: E402
 import pages  # noqa: E402
 import sliders  # noqa: E402
 
+from vi_helpers import widgets  # noqa: E402
+
 EQUATIONS = pages.all_equations()
 SELECTION = {
     tag: entry
@@ -178,13 +180,22 @@ def test_the_repository_is_taken_from_the_remote_and_never_guessed(remote, addre
     assert build.repository() == address
 
 
-def test_there_are_launch_buttons_only_with_a_repository(monkeypatch):
-    options = {}
-    for repository in ("", "https://github.com/someone/course"):
-        monkeypatch.setenv("COURSE_REPOSITORY", repository)
-        options[repository] = runpy.run_path(str(DOCS / "conf.py"))["html_theme_options"]
-    assert "launch_buttons" not in options[""] and "repository_url" not in options[""]
-    assert "binderhub_url" in options["https://github.com/someone/course"]["launch_buttons"]
+@pytest.mark.parametrize(
+    ("repository", "buttons"),
+    [
+        ("", False),
+        ("https://github.com/someone/course", True),
+        ("https://gitlab.com/someone/course", False),  # the theme has no Colab there, and says so
+        ("https://git.some-university.edu/someone/course", False),  # it stops the build
+    ],
+)
+def test_there_are_launch_buttons_only_with_a_repository_on_github(
+    repository, buttons, monkeypatch
+):
+    monkeypatch.setenv("COURSE_REPOSITORY", repository)
+    options = runpy.run_path(str(DOCS / "conf.py"))["html_theme_options"]
+    assert ("launch_buttons" in options) == ("repository_url" in options) == buttons
+    assert not buttons or "binderhub_url" in options["launch_buttons"]
 
 
 # --- cheat sheet and glossary -------------------------------------------------------------------
@@ -292,6 +303,15 @@ def test_a_coarser_grid_keeps_both_ends_and_the_start(count, wanted):
         kept = frames.thin(count, start, wanted)
         assert kept == sorted(set(kept)) and {0, start, count - 1} <= set(kept)
         assert len(kept) <= max(wanted, 3) and max(kept) < count
+
+
+def test_a_coarser_grid_keeps_zero_too_where_there_is_room():
+    assert 20 in frames.thin(41, 33, 11, also=20) and len(frames.thin(41, 33, 11, also=20)) == 11
+    assert frames.thin(41, 33, 3, also=20) == [0, 33, 40]
+    limits = {"J": (-0.8, 0.8, 0.05, 0.35), "h": (-2.0, 2.0, 0.1, 0.3)}
+    axes = frames.grid({name: widgets._control(name, spec) for name, spec in limits.items()})
+    assert {-0.8, 0.0, 0.35, 0.8} <= set(axes["J"][0])
+    assert {-2.0, 0.0, 0.3, 2.0} <= set(axes["h"][0])
 
 
 @pytest.mark.parametrize("counts", [[5], [500], [46, 39], [9, 9, 59], [500, 2], [30, 30, 21]])
@@ -444,6 +464,27 @@ def test_a_deck_has_every_heading_before_deeper_and_no_answer():
         for slide in re.findall(r"(?s)<section>((?:(?!<section>).)*)</section>", deck):
             text = re.sub(r"<pre.*?</pre>|\\\[.*?\\\]|\\\(.*?\\\)|<[^>]+>", " ", slide, flags=re.S)
             assert len(text.split()) < 200, text
+
+
+def test_links_in_slides_lead_to_the_other_decks_and_nowhere_else(tmp_path):
+    import slides
+
+    slides.write(tmp_path)
+    written = {file.name for file in (tmp_path / "slides").glob("*.html")}
+    for file in (tmp_path / "slides").glob("*.html"):
+        found = re.findall(r'<a href="([^"]*)"', file.read_text(encoding="utf-8"))
+        local = [address for address in found if not re.match("https?:", address)]
+        assert local and set(local) <= written, set(local) - written
+
+
+def test_pictures_are_copied_where_they_cannot_be_linked(tmp_path, monkeypatch):
+    def refuse(source, target):
+        raise OSError("another disk")
+
+    monkeypatch.setattr(build.os, "link", refuse)
+    (tmp_path / "a").write_bytes(b"picture")
+    build.link_or_copy(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == b"picture"
 
 
 def test_slides_are_skipped_or_become_notes_as_their_metadata_say():

@@ -88,7 +88,6 @@ def _settings_of_axis(axis):
         {name: str(value) for name, value in axis.get_tick_params().items()},
         {name: str(value) for name, value in axis.get_tick_params("minor").items()},
         looks[0] if all(look == looks[0] for look in looks) else object(),  # equal to nothing
-        axis.get_label_position(),
         axis.labelpad,
         [axis.label.get_text(), *_look(axis.label)],
     ]

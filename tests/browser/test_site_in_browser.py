@@ -342,6 +342,8 @@ def test_a_reader_with_nothing_but_the_folder(read, site, screenshots):
     assert "Jensen" in browser.find_element("css selector", "article").text
 
     browser = read("cheatsheet.html")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert elements(browser, "article h1")[0].is_displayed(), "the theme hides titles in print"
     # Not by print_page, which gives up after ten seconds, on a busy computer too.
     printed = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {})["data"])
     (screenshots / "walk-6-cheatsheet.pdf").write_bytes(printed)
