@@ -8,11 +8,10 @@ from queue import Empty
 import pytest
 
 # Through nbval, jsonschema builds grammars of web addresses if it can: 2 s a process, and no use
-# here. So pyproject.toml keeps pytest from loading nbval first (-p no:nbval).
+# here. So pyproject.toml keeps pytest from loading nbval (-p no:nbval), and it is loaded here.
+pytest_plugins = [] if "nbval.plugin" in sys.modules else ["nbval.plugin"]
 sys.modules.setdefault("rfc3987_syntax", None)
 from nbval.kernel import RunningKernel  # noqa: E402
-
-pytest_plugins = ["nbval.plugin"]
 
 # Two workers with one thread each beat two workers that fight for the same cores.
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -156,6 +156,11 @@ def twinned(k, ax):
     ax.twinx().plot([0, 1], [1, 3 + k])
 
 
+def shortened(k, ax):
+    ax.plot([0, 1], [1e8, 2e8])
+    ax.ticklabel_format(style="sci", scilimits=(0, 0), useMathText=k == 1)
+
+
 def worded(k, ax):
     ax.xaxis.set_major_formatter(lambda place, _: f"{place:.{k}f}")
 
@@ -203,8 +208,9 @@ ON_THE_AXES = {
     "words over the ticks": lambda k, ax: ax.text(0, -0.3, "xxxxxx", clip_on=False),
     "categories": lambda k, ax: ax.barh(["a", "bc"[k]], [0.2, 0.1]),
     "large numbers": lambda k, ax: ax.plot([0, 1], [1e8, 1e8 + 1 + k]),
+    "form of large numbers": shortened,
     "inset": lambda k, ax: ax.inset_axes([0.6, 0.1, 0.3, 0.3]).plot([0, 1 + k]),
-    "polar": lambda k, ax: ax.figure.add_axes([0.6, 0.6, 0.3, 0.3], polar=True).plot([0, 1 + k]),
+    "polar": lambda k, ax: ax.figure.add_axes([0.6, 0.6, 0.3, 0.3], polar=True).set_theta_offset(k),
     "3D": lambda k, ax: ax.figure.add_axes([0.6, 0.6, 0.3, 0.3], projection="3d", azim=40 * k),
     "colour bar": lambda k, ax: ax.figure.colorbar(ax.imshow([[0, 1 + k]]), ax=ax),
 }
