@@ -105,7 +105,7 @@ def test_only_the_torch_modules_load_torch():
 
 
 def test_only_the_drawing_modules_load_matplotlib():
-    plain = modules_without(TORCH_MODULES | {"plotting", "widgets"})
+    plain = modules_without(TORCH_MODULES | {"plotting", "widgets", "_kept_ticks"})
     assert "matplotlib" not in loaded_after(f"import {', '.join(plain)}")
 
 
