@@ -82,7 +82,7 @@ def link_or_copy(source, target):
         shutil.copy2(source, target)
 
 
-def prepare(source, static, cache, draw="all"):
+def prepare(source, static, cache, draw="all", also=()):
     """Write the pages and lists that Sphinx reads, and into static what it need not touch."""
     source.mkdir(parents=True)
     (static / "mathjax").mkdir(parents=True)
@@ -102,23 +102,41 @@ def prepare(source, static, cache, draw="all"):
         "glossary.md": lists.glossary(),
     }.items():
         (source / name).write_text(text, encoding="utf-8")
-    (source / "index.md").write_text(index(), encoding="utf-8")
+    (source / "index.md").write_text(index(also), encoding="utf-8")
 
 
-def index():
-    """The first page: docs/index.md with the table of contents from the notebooks."""
+def index(also=()):
+    """The first page: docs/index.md with the table of contents from the notebooks.
+
+    also : what else is built, of "slides", "cheatsheet.pdf" and "glossary.pdf"; it gets its links
+    """
+    address = repository()
+    here = f"[the course's repository]({address})" if address else "the course's folder"
+    run = (
+        f"To run and answer, take {here}, which has the notebooks and what they import, "
+        "and open them in JupyterLab with the command in its README."
+    )
+    if address.startswith("https://github.com/"):  # as conf.py's launch buttons
+        run += (
+            " The rocket above a notebook opens it on Binder or on Colab; on Colab run "
+            f"`%pip install git+{address}@{os.environ.get('COURSE_BRANCH', 'main')}` first."
+        )
+    places = {"slides": "slides/index.html"}
+    words = [f'<a href="{places.get(name, name)}">{name}</a>' for name in also]
+    links = f" To teach with, or to print: {', '.join(words)}." if words else ""
     text = (HERE / "index.md").read_text(encoding="utf-8")
+    text = text.replace("RUN_THEM", run).replace("ALSO", links)
     return text.replace("PAGES", "\n".join(path.stem for path in pages.NOTEBOOKS))
 
 
-def build(out, cache, draw="all", strict=True):
-    """Build the site into the folder out / html; return that folder."""
+def build(out, cache, draw="all", strict=True, also=()):
+    """Build the site into the folder out / html, where also comes (index); return that folder."""
     from sphinx.cmd.build import build_main
 
     source, html = out / "source", out / "html"
     shutil.rmtree(source, ignore_errors=True)
     shutil.rmtree(html, ignore_errors=True)
-    prepare(source, html / "_static", cache, draw)
+    prepare(source, html / "_static", cache, draw, also)
     os.environ["COURSE_REPOSITORY"] = repository()
     options = ["-W", "--keep-going"] if strict else []
     folders = ["-c", str(HERE), "-d", str(out / "doctrees"), str(source), str(html)]
@@ -139,7 +157,9 @@ def main(arguments):
     parser.add_argument("--out", type=Path, default=HERE / "_build")
     options = parser.parse_args(arguments)
     draw = "none" if options.no_sliders else "cached" if options.fast else "all"
-    html = build(options.out, HERE / "_build" / "frames", draw)
+    printed = ["cheatsheet.pdf", "glossary.pdf"] if options.pdf and lists.browser() else []
+    also = ["slides"] * options.slides + printed
+    html = build(options.out, HERE / "_build" / "frames", draw, also=also)
     if options.slides:
         import slides
 

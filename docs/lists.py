@@ -34,10 +34,70 @@ def cheatsheet():
     for section in load("cheatsheet.toml")["section"]:
         lines.append(f"## {section['title']}\n")
         for tag, entry in section["equations"].items():
-            formula = PHANTOM.sub(r"\1", known[tag][1]).rstrip(" .,:;")
-            head = f"{entry['name']} ({tag})"
-            lines.append(f'<div class="entry">\n\n{head}\n\n$$\n{formula}\n$$\n\n</div>\n')
+            formula = re.sub(r"[ .,:;]*\s*(\\end\{aligned\})?$", r"\1", known[tag][1])
+            formula = PHANTOM.sub(r"\1", formula)
+            lines.append(
+                f'<div class="entry">\n\n{entry["name"]} ({tag})\n\n'
+                f'<div class="formula">\n\n{breakable(formula)}\n\n</div>\n\n</div>\n'
+            )
     return "\n".join([*lines, "</div>", "<style>@page {size: A3 landscape; margin: 8mm}</style>"])
+
+
+RELATIONS = {"=", r"\le", r"\ge", r"\approx", r"\propto", r"\leftarrow", r"\Longrightarrow"}
+NOTHING = {"{}", " ", "\n", r"\;", r"\,", r"\!"}
+TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|\{\}|.", re.DOTALL)
+
+
+def breakable(formula):
+    """Markdown of the formula in parts: a line may end between two, where MathJax breaks none."""
+    statements = [
+        " ".join(rf"$\displaystyle {part}$" for part in statement)
+        for statement in statements_of(formula)
+    ]
+    return " ".join(f'<span class="statement">{statement}</span>' for statement in statements)
+
+
+def statements_of(formula):
+    """The statements of a formula, each as the list of parts that may stand on lines of their own.
+
+    A statement ends at a wide space, or at a row of an aligned display that ends in a comma; a part
+    ends at any row, and before a relation, plus or minus outside of all brackets. A formula with a
+    row that ends within brackets is one part.
+    """
+    statements, part, braces, brackets = [[]], [], 0, 0
+
+    def end_part(statement=False):
+        nonlocal part
+        text = re.sub(r"(?:\\;|\s)+$", "", "".join(part)).strip()
+        if text:
+            statements[-1].append(text)
+        if statement and statements[-1]:
+            statements.append([])
+        part = []
+
+    def adds():
+        """Whether a plus or minus that comes now is more than a sign."""
+        before = [token for token in part if token not in NOTHING]
+        return any(token not in RELATIONS for token in before) or (not before and statements[-1])
+
+    for token in TOKEN.findall(re.sub(r"\\(?:begin|end)\{aligned\}", "", formula)):
+        braces += (token == "{") - (token == "}")
+        if not braces:
+            brackets += (token in "([") - (token in ")]")
+        outside = not braces and not brackets
+        if token == r"\\" and not braces:
+            if brackets:
+                return [[formula]]
+            end_part(statement="".join(part).rstrip().endswith(","))
+        elif outside and token in (r"\quad", r"\qquad"):
+            end_part(statement=True)
+        elif outside and (token in RELATIONS or (token in ("+", "-") and adds())):
+            end_part()
+            part = ["{}", token]
+        elif braces or token != "&":
+            part.append(token)
+    end_part()
+    return [statement for statement in statements if statement]
 
 
 # --- glossary -----------------------------------------------------------------------------------

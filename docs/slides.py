@@ -105,6 +105,12 @@ def links_between_decks(source):
     return re.sub(r"\]\((\w+)\.ipynb[^)]*\)", r"](\1.html)", source)
 
 
+def choices(cell):
+    """The answers of a Predict to choose from, as a list by whose numbers a class can vote."""
+    answers = cell.metadata.get("choices", [])
+    return "\n\n" + "\n".join(f"{n}. {answer}" for n, answer in enumerate(answers, start=1))
+
+
 def code_html(source):
     small = " small" if len(source.splitlines()) > LINES else ""
     marked = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))
@@ -133,7 +139,7 @@ def cell_slides(cell, render):
         return []
     if cell.cell_type == "markdown":
         source = re.sub(r"</?details>|<summary>.*?</summary>", "", cell.source)
-        source = links_between_decks(source)
+        source = links_between_decks(source) + choices(cell)
         if kind == "notes":
             return [(False, f'<aside class="notes">{render(source)}</aside>')]
         explained = "<summary>" in cell.source

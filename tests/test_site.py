@@ -198,6 +198,22 @@ def test_there_are_launch_buttons_only_with_a_repository_on_github(
     assert not buttons or "binderhub_url" in options["launch_buttons"]
 
 
+def test_the_first_page_leads_to_what_is_built_and_to_the_course_where_its_address_is_known(
+    monkeypatch,
+):
+    for address, shown in (
+        ("", "the course's folder"),
+        ("https://git.some-university.edu/a/b", "repository](https://git.some-university.edu/a/b)"),
+        ("https://github.com/a/b", "%pip install git+https://github.com/a/b@main"),
+    ):
+        monkeypatch.setenv("COURSE_REPOSITORY", address)
+        monkeypatch.delenv("COURSE_BRANCH", raising=False)
+        plain, full = build.index(), build.index(["slides", "cheatsheet.pdf"])
+        assert shown in plain and ("pip install" in plain) == ("github" in address)
+        assert "href" not in plain and "ALSO" not in plain and "RUN_THEM" not in plain
+        assert re.findall('href="([^"]+)"', full) == ["slides/index.html", "cheatsheet.pdf"]
+
+
 # --- cheat sheet and glossary -------------------------------------------------------------------
 
 
@@ -224,10 +240,9 @@ def test_every_notebook_is_on_the_cheat_sheet():
 
 
 def displays(text):
-    """What MathJax gets to typeset as displays, spaces aside."""
+    """What MathJax gets to typeset as displays."""
     found = re.findall(r'(?s)<div class="math[^"]*">\s*\\\[(.*?)\\\]\s*</div>', text)
-    found = [re.sub(r"\\(?:begin|end)\{split\}", "", f) for f in found]
-    return ["".join(html.unescape(f).split()) for f in found]
+    return [html.unescape(re.sub(r"\\(?:begin|end)\{split\}", "", f)) for f in found]
 
 
 def test_a_formula_on_the_cheat_sheet_equals_that_of_its_page(texts):
@@ -239,9 +254,34 @@ def test_a_formula_on_the_cheat_sheet_equals_that_of_its_page(texts):
     for entry in entries:
         stem, tag = re.search(r'href="(\w+)\.html#eq-(\d+-\d+)"', entry).groups()
         page = texts[f"{stem}.html"].partition(f'id="eq-{tag}"')[2]
-        (shown,), there = displays(entry), displays(page)[0]
-        there = re.sub(r"\\phantom\{(.*)\}=", r"\1=", there)
-        assert shown in there and len(there) - len(shown) <= 2, tag
+        there = lists.PHANTOM.sub(r"\1", displays(page)[0])
+        parts = re.findall(r"(?s)\\\(\\displaystyle (.*?)\\\)", entry.partition('"formula"')[2])
+        shown, there = (in_one_line(html.unescape(f)) for f in ("".join(parts), there))
+        assert parts and there.startswith(shown) and there[len(shown) :] in ("", ".", ",", ":"), tag
+
+
+def test_a_formula_may_break_between_its_statements_and_at_signs_outside_of_brackets():
+    for formula, statements in {
+        r"a = b": [["a", "{}= b"]],
+        r"a \;\le\; -b + c - d": [["a", r"{}\le\; -b", "{}+ c", "{}- d"]],
+        r"f(x = 1, \quad y) = \frac{a + b}{c = d}": [
+            [r"f(x = 1, \quad y)", r"{}= \frac{a + b}{c = d}"]
+        ],
+        r"-a, \qquad \text{so} \qquad b = c_{i=1}^{-1}": [
+            ["-a,"],
+            [r"\text{so}"],
+            ["b", "{}= c_{i=1}^{-1}"],
+        ],
+        r"\begin{aligned} a &= b, \\ c ={}& d \\ &- e \end{aligned}": [
+            ["a", "{}= b,"],
+            ["c", "{}={} d", "{}- e"],
+        ],
+        r"\sum_{\substack{i \\ j}} x": [[r"\sum_{\substack{i \\ j}} x"]],
+        r"\begin{aligned} [a &+ \\ &b] = c \end{aligned}": [
+            [r"\begin{aligned} [a &+ \\ &b] = c \end{aligned}"]
+        ],
+    }.items():  # fmt: skip
+        assert lists.statements_of(formula) == statements, formula
 
 
 def test_each_term_of_the_glossary_leads_to_the_cell_that_writes_it_out(texts):
@@ -475,6 +515,17 @@ def test_links_in_slides_lead_to_the_other_decks_and_nowhere_else(tmp_path):
         found = re.findall(r'<a href="([^"]*)"', file.read_text(encoding="utf-8"))
         local = [address for address in found if not re.match("https?:", address)]
         assert local and set(local) <= written, set(local) - written
+
+
+def test_choices_stand_on_the_slide_of_their_question_without_the_answer():
+    import slides
+
+    metadata = {"choices": ["It doubles.", "It stays $x$."], "answer": 1}
+    question = nbformat.v4.new_markdown_cell("**Predict.** What?", metadata=metadata)
+    ((_, slide),) = slides.cell_slides(question, slides.markdown().render)
+    listed = r"<ol>\s*<li>It doubles\.</li>\s*<li>It stays .*\\\(x\\\).*\.</li>\s*</ol>"
+    assert "What?" in slide and re.search(listed, slide), slide
+    assert not re.search("(?i)right", slide)
 
 
 def test_pictures_are_copied_where_they_cannot_be_linked(tmp_path, monkeypatch):
