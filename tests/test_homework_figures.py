@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from homework import tables
-from scipy import stats
+from scipy import special, stats
 
 from vi_helpers import diagnostics
 
 
-def packed_numbers(name, grade_id):
-    """The array `numbers` of a locked cell, without its drawing."""
+def packed_numbers(name, grade_id, *wanted):
+    """The array `numbers` of a locked cell, or those of these names, without its drawing."""
     (source,) = (
         cell["source"]
         for cell in tables.cells_of(name)
@@ -20,7 +20,7 @@ def packed_numbers(name, grade_id):
     )
     names = {}
     exec("import base64, zlib\nimport numpy as np\n" + source.split("\nfig, ")[0], names)
-    return names["numbers"]
+    return [names[array] for array in wanted] if wanted else names["numbers"]
 
 
 def correlated(rho):
@@ -43,6 +43,97 @@ def two_modes(rng, count):
 def too_wide(rng, count):
     z = rng.normal(0, 2, size=count)
     return stats.norm.logpdf(z) - stats.norm.logpdf(z, 0, 2)
+
+
+def answers(name, *grade_ids):
+    """What the set-up and the model answers in these cells define."""
+    cells = {c["metadata"]["nbgrader"]["grade_id"]: c["source"] for c in tables.cells_of(name)}
+    names = {}
+    for grade_id in (f"{name}-00-setup", *grade_ids):
+        exec(re.sub(r"sys.modules.*", "", cells[grade_id]), names)
+    return names
+
+
+def test_hw1s_figure_shows_the_gap_and_the_width_that_quadrature_gives():
+    gaps, ratios = packed_numbers("hw1", "hw1-06a-show", "gaps", "std_ratios")
+    model = answers("hw1", "hw1-04b-answer", "hw1-05b-answer")
+    z = np.linspace(-12, 6, 200_001)
+    for count, gap, ratio in zip(2 ** np.arange(7), gaps, ratios, strict=True):
+        x = np.full(count, 3)
+        log_joint = stats.norm.logpdf(z, 0, 2) + count * stats.poisson.logpmf(3, np.exp(z))
+        log_px = special.logsumexp(log_joint) + np.log(z[1] - z[0])
+        posterior = np.exp(log_joint - log_px) * (z[1] - z[0])
+        std = np.sqrt(posterior @ (z - posterior @ z) ** 2)
+        mean_q, std_q = model["fit_q"](x, 0, 2)
+        exact = log_px - model["elbo"](x, mean_q, std_q, 0, 2), std_q / std
+        np.testing.assert_allclose((gap, ratio), exact, rtol=0.01)
+
+
+def em_by_the_answers(x, noise, weights, means, variances, num_iters):
+    """Log-likelihoods, and the means at each, by hw2's model answers to tasks 1 and 2."""
+    model, noise = answers("hw2", "hw2-01b-answer", "hw2-02b-answer"), np.full(len(x), noise)
+    trace, path = [], []
+    for _ in range(num_iters + 1):
+        with np.errstate(all="ignore"):
+            log_resp, log_lik = model["e_step"](x, noise, weights, means, variances)
+            trace.append(log_lik if np.isfinite(log_lik) else np.nan)
+            path.append(means)
+            weights, means, variances = model["m_step"](
+                x, noise, np.exp(log_resp), means, variances
+            )
+    return np.array(trace), np.array(path)
+
+
+def test_hw2s_figure_of_three_starts_and_the_numbers_of_its_key_are_what_em_gives():
+    rng = np.random.default_rng(5)
+    values = np.where(rng.random(40) < 0.7, 1.5, -1.5) + 0.6 * rng.normal(size=40)
+    errors = rng.normal(size=40)
+    distances = np.abs(values[:, None] - values) + np.diag(np.full(40, np.inf))
+    lonely = distances.min(axis=1).argmax()
+    shown = packed_numbers("hw2", "hw2-04a-show", "without_bars", "with_bars")
+    even, one = np.full(2, 0.5), np.ones(2)
+    for noise, curves, factor, best in zip(
+        (0, 0.5), shown, (1.22, 1.28), (-57.5, -63.4), strict=True
+    ):
+        x = values + noise * errors
+        spike = np.array([x[lonely], x.mean()]), np.array([1e-4, x.var()])
+        starts = (0 * one, one), (np.array([-0.01, 0.01]), one), spike
+        for (means, variances), curve in zip(starts, curves, strict=True):
+            trace, path = em_by_the_answers(x, noise, even, means, variances, 24)
+            np.testing.assert_allclose(curve, trace, atol=0.051)
+            if means is starts[1][0]:
+                apart = np.diff(path, axis=1)[:, 0]
+                np.testing.assert_allclose(apart[5:9] / apart[4:8], factor, atol=0.006)
+                ends = [
+                    em_by_the_answers(x, noise, even, np.array(m), v, 300)[0][-1]
+                    for m, v in ((means, one), ([-1.5, 1.5], one), ([-2.0, 0.0], one / 2))
+                ]
+                assert max(ends) == pytest.approx(best, abs=0.051) == ends[0]
+    trace, path = em_by_the_answers(x, noise, even, *spike, 5010)
+    assert abs(path[24, 0] - path[0, 0]) == pytest.approx(0.005, abs=5e-4)
+    assert trace[5010] > trace[5000] > trace[24] + 5
+
+
+def test_hw2s_figure_of_the_gap_shows_what_brute_force_gives():
+    cosines, gaps = packed_numbers("hw2", "hw2-08a-show", "cosines", "gaps")
+    signs, rng = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]]), np.random.default_rng(7)
+    for cosine, gap in zip(cosines, gaps, strict=True):
+        sources = np.array([[1, 0], [cosine, np.sqrt(1 - cosine**2)]])
+        x = rng.choice(signs, 4000) @ sources + np.sqrt(0.5) * rng.normal(size=(4000, 2))
+        # Up to what the states share, log p(x, z) is a z_1 + b z_2 - c z_1 z_2.
+        a, b, c = 2 * x @ sources[0], 2 * x @ sources[1], 2 * cosine
+        log_joint = np.stack([s * a + t * b - c * s * t for s, t in signs])
+        best = np.full(4000, -np.inf)
+        for start in (-0.9, 0.0, 0.9):
+            m = np.full(4000, start)
+            for _ in range(500):
+                n = np.tanh(b - c * m)
+                m = np.tanh(a - c * n)
+            entropy = sum(stats.entropy([(1 + t) / 2, (1 - t) / 2]) for t in (m, n))
+            best = np.maximum(best, a * m + b * n - c * m * n + entropy)
+        found = special.logsumexp(log_joint, axis=0) - best
+        error = found.std() / np.sqrt(4000)
+        assert gap == pytest.approx(found.mean(), abs=5 * error + 1e-4)
 
 
 def test_hw3s_figure_of_four_fits_shows_what_their_weights_give():
