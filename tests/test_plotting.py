@@ -104,6 +104,62 @@ def test_lines_and_texts_of_the_figures_stand_out_from_white(path, methods, leas
                 assert ratio >= least or color == "white", f"cell {index}: {name} in {color}"
 
 
+AREAS = {"fill_between", "fill_betweenx", "fill", "axvspan", "axhspan", "hist", "bar", "barh"}
+
+
+def areas_without_a_border(source):
+    """Areas too light for a white page that have no edge and whose limits no line follows."""
+    code = "\n".join(line for line in source.splitlines() if not line.startswith(("%", "!")))
+    calls = [call for call in ast.walk(ast.parse(code)) if isinstance(call, ast.Call)]
+    calls = [(getattr(call.func, "attr", ""), call) for call in calls]
+    drawn = {
+        node.id
+        for name, call in calls
+        if name in ("plot", "step")
+        for argument in call.args
+        for node in ast.walk(argument)
+        if isinstance(node, ast.Name)
+    }
+    for name, call in calls:
+        keywords = {keyword.arg: keyword.value for keyword in call.keywords}
+        face = keywords.get("color", keywords.get("fc", keywords.get("facecolor")))
+        face = getattr(face, "value", None)  # colours of the palette are dark enough, if opaque
+        light = "alpha" in keywords or (
+            isinstance(face, str) and 1.05 / (luminance(face) + 0.05) < 3
+        )
+        edge = getattr(keywords.get("ec", keywords.get("edgecolor")), "value", "white")
+        if name not in AREAS or not light or 1.05 / (luminance(edge) + 0.05) >= 3:
+            continue
+        limits = {
+            node.id
+            for argument in call.args[1:]
+            for node in ast.walk(argument)
+            if isinstance(node, ast.Name)
+        }
+        if not limits or not limits <= drawn:
+            yield ast.unparse(call)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_light_area_has_an_edge_or_lines_along_its_limits(path):
+    for index, cell in enumerate(nbformat.read(path, as_version=4).cells):
+        if cell.cell_type == "code":
+            assert list(areas_without_a_border(cell.source)) == [], f"cell {index}"
+
+
+def test_a_light_area_without_a_border_is_noticed():
+    for source, found in {
+        "ax.fill_between(x, y, color='0.9')": 1,
+        "ax.fill_between(x, y, color='0.9', ec='0.8')": 1,
+        "ax.fill_between(x, y, z, color=COLORS[0], alpha=0.3); ax.plot(x, y)": 1,
+        "ax.axhspan(0, 1, color='0.9')": 1,
+        "ax.fill_between(x, y, fc='0.9', ec='0.4')": 0,
+        "ax.fill_between(x, y, color='0.4')": 0,
+        "ax.fill_between(x, y[0], z, color='0.9'); ax.plot(x, z); ax.plot(x, y[0])": 0,
+    }.items():
+        assert len(list(areas_without_a_border(source))) == found, source
+
+
 def test_plot_densities_draws_the_densities_themselves(ax):
     plotting.plot_densities(
         {"p": densities.two_modes(), "q": densities.normal_logpdf}, -9, 9, ax=ax
