@@ -46,20 +46,18 @@ def all_values(control):
 
 
 def thin(count, start, wanted, also=None):
-    """At most `wanted` of range(count), evenly spread, both ends and the start among them.
+    """At most `wanted` of range(count): even steps from the start, and both ends.
 
-    also : one more that is kept, if there is room for it
+    also : one more that is kept, if there is room for it. The ends and the start always are.
     """
-    if wanted >= count:
-        return list(range(count))
-    spread = np.linspace(0, count - 1, max(wanted, 2)).round().astype(int).tolist()
-    kept = {0, count - 1}
-    for place in [start] if also is None else [start, also]:
-        free = [i for i in spread if i not in kept]
-        if place not in spread and free:
-            spread[spread.index(min(free, key=lambda i: abs(i - place)))] = place
-        kept.add(place)
-    return sorted({*spread, start})
+    needed = {0, count - 1, start}
+    if also is not None and len(needed | {also}) <= wanted:
+        needed |= {also}
+    for step in range(1, count):
+        kept = {*range(start % step, count, step)} | needed
+        if len(kept) <= wanted:
+            return sorted(kept)
+    return sorted(needed)
 
 
 def sizes(counts, most=MOST):
