@@ -119,7 +119,9 @@ def entries():
         notebook = notebooks[term["page"]]
         term["cell"] = defining_cell(notebook, term["mark"])
         term["title"] = pages.title(notebook)
-    return sorted(terms, key=lambda term: re.sub(r"[^a-z]", "", term["name"].lower()))
+    return sorted(
+        terms, key=lambda term: re.sub(r"[^a-z]", "", term["name"].lower().replace("α", "alpha"))
+    )
 
 
 def cells_named_by_the_glossary():
@@ -146,6 +148,18 @@ def browser():
     return next(filter(None, map(shutil.which, names)), None)
 
 
+def beside_the_pages(printed, folder):
+    """The PDF with links that lead to the pages beside it, not into the folder where it was made.
+
+    Each is filled up with spaces behind its bracket, so that all places in the file stay.
+    """
+
+    def relative(match):
+        return b"(./" + match[1] + b")" + b" " * (len(folder) + 1 - len("./"))
+
+    return re.sub(rb"\(" + re.escape(folder.encode()) + rb"/([^)]*)\)", relative, printed)
+
+
 def write_pdfs(html):
     """Print the two lists with a headless browser; return the files, none without a browser."""
     program = browser()
@@ -167,6 +181,7 @@ def write_pdfs(html):
             (html / f"{name}.html").resolve().as_uri(),
         ]
         subprocess.run(command, check=True, capture_output=True, timeout=300)
+        target.write_bytes(beside_the_pages(target.read_bytes(), html.resolve().as_uri()))
         print(target)
         written.append(target)
     return written

@@ -82,10 +82,10 @@ def fold(cell):
     if "solution" in tags:
         tags, prompt = [*tags, "hide-cell"], "Solution"
     elif cell.metadata.get("jupyter", {}).get("outputs_hidden"):
-        if "hide-input" in tags:  # one fold for both, not two of the same name
-            tags = [*(tag for tag in tags if tag != "hide-input"), "hide-cell"]
-        else:
-            tags, prompt = [*tags, "hide-output"], "Run: show the output"
+        # One fold for both: code that is below a question, with what it asserts, tells the answer.
+        if "hide-input" not in tags:
+            prompt = "Show code and output"
+        tags = [*(tag for tag in tags if tag != "hide-input"), "hide-cell"]
     cell.metadata["tags"] = tags
     cell.metadata["mystnb"] = {"code_prompt_show": prompt, "code_prompt_hide": prompt}
     if "alt" in cell.metadata:

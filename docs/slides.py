@@ -26,6 +26,7 @@ DISPLAY = 22
 LINES = 16  # of code on one slide; more are set smaller
 FIGURE_TAGS = {"hide-input"}
 OUT_TAGS = {"solution", "check"}
+EXPLAIN = '<p class="kicker">Explain</p><div class="fragment">{}</div>'
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
@@ -107,8 +108,12 @@ def links_between_decks(source):
 
 def choices(cell):
     """The answers of a Predict to choose from, as a list by whose numbers a class can vote."""
-    answers = cell.metadata.get("choices", [])
-    return "\n\n" + "\n".join(f"{n}. {answer}" for n, answer in enumerate(answers, start=1))
+    answers = enumerate(cell.metadata["choices"], start=1)
+    return "\n".join(f"{number}. {answer}" for number, answer in answers)
+
+
+def without_folds(source):
+    return re.sub(r"</?details>|<summary>.*?</summary>", "", source)
 
 
 def code_html(source):
@@ -131,25 +136,33 @@ def output_html(cell):
     return pieces
 
 
-def cell_slides(cell, render):
-    """(begins a section, HTML) for each slide of a cell."""
+def cell_slides(cell, render, page=""):
+    """(begins a section, HTML) for each slide of a cell; page is where its sliders move."""
     kind = cell.metadata.get("slideshow", {}).get("slide_type", "")
     tags = set(cell.metadata.get("tags", []))
     if kind == "skip" or tags & OUT_TAGS:
         return []
     if cell.cell_type == "markdown":
-        source = re.sub(r"</?details>|<summary>.*?</summary>", "", cell.source)
-        source = links_between_decks(source) + choices(cell)
+        source = links_between_decks(cell.source)
         if kind == "notes":
-            return [(False, f'<aside class="notes">{render(source)}</aside>')]
-        explained = "<summary>" in cell.source
-        wrap = '<p class="kicker">Explain</p><div class="fragment">{}</div>' if explained else "{}"
-        return [(new, wrap.format(render(text))) for new, text in text_slides(source)]
+            return [(False, f'<aside class="notes">{render(without_folds(source))}</aside>')]
+        slides = []
+        for part in re.split(r"(?=<details>)|(?<=</details>)", source):
+            wrap = EXPLAIN if "<summary>" in part else "{}"
+            texts = text_slides(without_folds(part))
+            slides += [(new, wrap.format(render(text))) for new, text in texts]
+        if "choices" in cell.metadata:  # on the slide of the question, whatever its length
+            slides[-1] = (slides[-1][0], slides[-1][1] + render(choices(cell)))
+        return slides
     if "raise NotImplementedError" in cell.source or "try_answer(" in cell.source:
         return []
     outputs = output_html(cell)
     figures = [o for o in outputs if o.startswith("<img")]
     printed = "".join(o for o in outputs if not o.startswith("<img"))
+    if pages.has_sliders(cell):
+        figures = [
+            f'<p class="kicker"><a href="{page}">Move its sliders</a></p>{f}' for f in figures
+        ]
     hidden = cell.metadata.get("jupyter", {}).get("outputs_hidden")
     slides = []
     if not tags & FIGURE_TAGS:
@@ -169,12 +182,12 @@ def before_deeper(notebook):
         yield cell
 
 
-def deck(notebook):
+def deck(notebook, page=""):
     """The <section>s of a notebook: one column of slides for each heading of level 1 or 2."""
     render = markdown().render
     columns = []
     for cell in before_deeper(notebook):
-        for begins, content in cell_slides(cell, render):
+        for begins, content in cell_slides(cell, render, page):
             if begins or not columns:
                 columns.append([])
             columns[-1].append(f"<section>{content}</section>")
@@ -199,7 +212,7 @@ def write(site):
     for path in pages.NOTEBOOKS:
         notebook = pages.read(path)
         title = html.escape(pages.title(notebook))
-        text = PAGE.format(title=title, code=code, slides=deck(notebook))
+        text = PAGE.format(title=title, code=code, slides=deck(notebook, f"../{path.stem}.html"))
         (folder / f"{path.stem}.html").write_text(text, encoding="utf-8")
         links.append(f'<li><a href="{path.stem}.html">{title}</a></li>')
     words = f'<section><h2>Slides</h2><ul class="decks">{"".join(links)}</ul></section>'

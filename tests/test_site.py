@@ -118,6 +118,15 @@ def test_solutions_checks_and_drawing_cells_are_folded_and_predictions_hide_thei
         assert not re.search(r"# Check \d", visible)
 
 
+def test_below_a_question_the_code_that_tells_the_answer_is_folded_with_its_output():
+    cell = nbformat.v4.new_code_cell(
+        "assert k == 3", metadata={"jupyter": {"outputs_hidden": True}}
+    )
+    pages.fold(cell)
+    assert cell.metadata["tags"] == ["hide-cell"]
+    assert cell.metadata["mystnb"]["code_prompt_show"] == "Show code and output"
+
+
 def test_a_cell_that_hides_code_and_output_is_one_fold():
     metadata = {"tags": ["hide-input"], "jupyter": {"outputs_hidden": True}}
     cell = nbformat.v4.new_code_cell("# Figure: a line\nax.plot(x)", metadata=metadata)
@@ -301,6 +310,13 @@ def test_each_term_of_the_glossary_leads_to_the_cell_that_writes_it_out(texts):
 def test_a_term_that_no_cell_writes_out_is_noticed():
     with pytest.raises(KeyError, match="no word"):
         lists.defining_cell(pages.read(pages.NOTEBOOKS[1]), "**no word**")
+
+
+def test_links_in_a_pdf_lead_to_the_pages_beside_it_and_nothing_moves():
+    made = b"%PDF <</URI (file:///a/html/01_x.html#eq-1-2)>> <</URI (https://b.org/c)>> end"
+    kept = lists.beside_the_pages(made, "file:///a/html")
+    assert b"(./01_x.html#eq-1-2)" in kept and b"(https://b.org/c)" in kept and b"file:" not in kept
+    assert len(kept) == len(made) and kept.index(b"end") == made.index(b"end")
 
 
 # --- choices ------------------------------------------------------------------------------------
@@ -516,7 +532,8 @@ def test_links_in_slides_lead_to_the_other_decks_and_nowhere_else(tmp_path):
     for file in (tmp_path / "slides").glob("*.html"):
         found = re.findall(r'<a href="([^"]*)"', file.read_text(encoding="utf-8"))
         local = [address for address in found if not re.match("https?:", address)]
-        assert local and set(local) <= written, set(local) - written
+        its_page = {f"../{file.name}"}  # where its sliders move
+        assert local and set(local) <= written | its_page, set(local) - written
 
 
 def test_choices_stand_on_the_slide_of_their_question_without_the_answer():
@@ -528,6 +545,20 @@ def test_choices_stand_on_the_slide_of_their_question_without_the_answer():
     listed = r"<ol>\s*<li>It doubles\.</li>\s*<li>It stays .*\\\(x\\\).*\.</li>\s*</ol>"
     assert "What?" in slide and re.search(listed, slide), slide
     assert not re.search("(?i)right", slide)
+    long = nbformat.v4.new_markdown_cell("Word " * 89, metadata=metadata)
+    assert len(slides.cell_slides(long, slides.markdown().render)) == 1
+
+
+def test_only_what_is_folded_on_the_page_is_an_explanation_on_the_slides():
+    import slides
+
+    source = (
+        "<details>\n<summary>Explain</summary>\n\nIt doubles.\n\n</details>\n\n**Check.** Twice."
+    )
+    cell = nbformat.v4.new_markdown_cell(source)
+    explained, check = [html for _, html in slides.cell_slides(cell, slides.markdown().render)]
+    assert "Explain" in explained and "fragment" in explained and "It doubles." in explained
+    assert "Explain" not in check and "fragment" not in check and "Twice." in check
 
 
 def test_pictures_are_copied_where_they_cannot_be_linked(tmp_path, monkeypatch):

@@ -57,6 +57,9 @@ document.addEventListener("DOMContentLoaded", () => {
     group.querySelector(".controls").hidden = false;
   }
 
+  // A fold's own words are its name; the label of the theme is the same for all.
+  for (const words of document.querySelectorAll("summary[aria-label]")) words.removeAttribute("aria-label");
+
   // A chosen answer opens the output and the explanation that follow it.
   for (const choice of document.querySelectorAll("details.choice")) {
     choice.addEventListener("toggle", () => {

@@ -366,6 +366,8 @@ def test_the_lists_print_to_pdf(site, tmp_path):
         pytest.skip("no browser to print with")
     for file in lists.write_pdfs(copy):
         assert file.stat().st_size > 20_000
+        assert b"(./01_kl_divergence.html#" in file.read_bytes()
+        assert b"file:" not in file.read_bytes()
         assert (number_of_pages(file.read_bytes()) == 1) == (file.stem == "cheatsheet")
     if shutil.which("pdftotext"):
         sheet = subprocess.run(
